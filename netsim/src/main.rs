@@ -1,0 +1,2 @@
+//! netsim
+fn main() {}
