@@ -177,7 +177,9 @@ impl ChainSpec {
     /// Writes the chain file: the members in the order of SPEC.md section 2, one a line.
     pub fn to_json(&self) -> String {
         let alloc = self.alloc.iter();
-        let alloc: Map<_, _> = alloc.map(|(k, v)| (k.to_string(), json!(v.get()))).collect();
+        let alloc: Map<_, _> = alloc
+            .map(|(k, v)| (k.to_string(), json!(v.get())))
+            .collect();
         let contracts = self.contracts.iter().map(|contract| match contract {
             GenesisContract::BuiltIn(name) => json!(name),
             GenesisContract::Inline(definition) => definition.clone(),
@@ -251,7 +253,7 @@ impl ChainSpec {
     /// The segment whose infohash the block at `height` must carry, if any.
     pub fn demanded_segment(&self, height: Height) -> Option<SegmentIndex> {
         let blocks = u64::from(self.segment_blocks);
-        if height == Height::ZERO || height.get() % blocks != 0 {
+        if height == Height::ZERO || !height.get().is_multiple_of(blocks) {
             return None;
         }
         SegmentIndex::new(height.get() / blocks - 1).ok()
@@ -284,10 +286,18 @@ fn check(fields: &ChainFields) -> Result<(), ChainSpecError> {
     bound("segment_blocks", fields.segment_blocks.into(), 1, 65_536)?;
     bound("segment_depth", fields.segment_depth.into(), 1, 65_536)?;
     bound("max_tx_bytes", max_tx, 512, BLOCK_BYTES_LIMIT)?;
-    bound("max_block_bytes", max_block, max_tx + 2_048, BLOCK_BYTES_LIMIT)?;
+    bound(
+        "max_block_bytes",
+        max_block,
+        max_tx + 2_048,
+        BLOCK_BYTES_LIMIT,
+    )?;
     bound("block_gas", fields.block_gas.get(), 1, Gas::MAX.get())?;
     bound("min_gas_price", fields.min_gas_price, 0, Credits::MAX.get())?;
-    let sum = fields.alloc.values().try_fold(Credits::ZERO, |sum, credits| sum.checked_add(*credits));
+    let sum = fields
+        .alloc
+        .values()
+        .try_fold(Credits::ZERO, |sum, credits| sum.checked_add(*credits));
     if sum.is_none() {
         let why = "the credits sum to more than 2^53 - 1".to_owned();
         let field = "alloc";
@@ -305,7 +315,12 @@ fn check_lists(fields: &ChainFields) -> Result<(), ChainSpecError> {
             GenesisContract::Inline(definition) => {
                 match definition.get("contract").and_then(Value::as_str) {
                     Some(name) => name,
-                    None => return refuse("contracts", format!("entry {at}: a definition has a member \"contract\", its name")),
+                    None => {
+                        return refuse(
+                            "contracts",
+                            format!("entry {at}: a definition has a member \"contract\", its name"),
+                        );
+                    }
                 }
             }
         };
@@ -317,11 +332,25 @@ fn check_lists(fields: &ChainFields) -> Result<(), ChainSpecError> {
     if distinct.len() != fields.admins.len() {
         return refuse("admins", "an address stands twice".to_owned());
     }
-    if let Some(address) = fields.bootnodes.iter().find(|address| !is_plain(address, &["/"])) {
-        return refuse("bootnodes", format!("{address:?} is not a multiaddress such as /dns4/HOST/tcp/PORT/p2p/PEER"));
+    if let Some(address) = fields
+        .bootnodes
+        .iter()
+        .find(|address| !is_plain(address, &["/"]))
+    {
+        return refuse(
+            "bootnodes",
+            format!("{address:?} is not a multiaddress such as /dns4/HOST/tcp/PORT/p2p/PEER"),
+        );
     }
-    if let Some(url) = fields.trackers.iter().find(|url| !is_plain(url, &TRACKER_SCHEMES)) {
-        return refuse("trackers", format!("{url:?} is not an http, https or udp URL"));
+    if let Some(url) = fields
+        .trackers
+        .iter()
+        .find(|url| !is_plain(url, &TRACKER_SCHEMES))
+    {
+        return refuse(
+            "trackers",
+            format!("{url:?} is not an http, https or udp URL"),
+        );
     }
     Ok(())
 }

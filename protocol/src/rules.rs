@@ -55,7 +55,12 @@ impl ParentContext {
     ///
     /// `times` are the timestamps of the last [`MEDIAN_TIME_BLOCKS`] blocks up to the parent (of all, if fewer), in any order; `segment` is
     /// the infohash of the segment that [`ChainSpec::demanded_segment`] names for the child's height.
-    pub fn new(spec: &ChainSpec, parent: &Header, times: &[Timestamp], segment: Option<InfoHash>) -> Self {
+    pub fn new(
+        spec: &ChainSpec,
+        parent: &Header,
+        times: &[Timestamp],
+        segment: Option<InfoHash>,
+    ) -> Self {
         let claims = parent.claims();
         Self {
             hash: parent.hash(),
@@ -113,7 +118,11 @@ pub fn check_link(header: &Header, parent: Option<&ParentContext>) -> Result<(),
 ///
 /// # Errors
 /// [`BlockError::TooOld`]; [`BlockError::TooNew`], which time heals.
-pub fn check_time(claims: &BlockClaims, parent: &ParentContext, now: Timestamp) -> Result<(), BlockError> {
+pub fn check_time(
+    claims: &BlockClaims,
+    parent: &ParentContext,
+    now: Timestamp,
+) -> Result<(), BlockError> {
     let (got, median) = (claims.timestamp, parent.median_time);
     if got <= median {
         return Err(BlockError::TooOld { got, median });
@@ -128,7 +137,11 @@ pub fn check_time(claims: &BlockClaims, parent: &ParentContext, now: Timestamp) 
 ///
 /// # Errors
 /// [`BlockError::TxRoot`], [`BlockError::Segment`].
-pub fn check_contents(line: BlockLine<'_>, claims: &BlockClaims, parent: &ParentContext) -> Result<(), BlockError> {
+pub fn check_contents(
+    line: BlockLine<'_>,
+    claims: &BlockClaims,
+    parent: &ParentContext,
+) -> Result<(), BlockError> {
     let (got, want) = (claims.tx_root, line.tx_root());
     if got != want {
         return Err(BlockError::TxRoot { got, want });
@@ -164,11 +177,20 @@ pub fn check_block(
     crate::verify_strict(message.key, message.message, message.signature)?;
     check_contents(line, header.claims(), &parent)?;
     let transactions = decode_transactions(line, spec)?;
-    let messages: Vec<_> = transactions.iter().map(Transaction::signed_message).collect();
+    let messages: Vec<_> = transactions
+        .iter()
+        .map(Transaction::signed_message)
+        .collect();
     for (index, verdict) in verify_batch(&messages, seed).into_iter().enumerate() {
-        verdict.map_err(|error| BlockError::Transaction { index, error: error.into() })?;
+        verdict.map_err(|error| BlockError::Transaction {
+            index,
+            error: error.into(),
+        })?;
     }
-    Ok(Checked(Block { header, transactions }))
+    Ok(Checked(Block {
+        header,
+        transactions,
+    }))
 }
 
 /// Rule 1, of the line as a whole.
@@ -181,7 +203,10 @@ fn check_size<'a>(line: &'a str, spec: &ChainSpec) -> Result<BlockLine<'a>, Bloc
 }
 
 /// Rule 6: each transaction's token, its fee, and the sum of their gas.
-fn decode_transactions(line: BlockLine<'_>, spec: &ChainSpec) -> Result<Vec<Transaction>, BlockError> {
+fn decode_transactions(
+    line: BlockLine<'_>,
+    spec: &ChainSpec,
+) -> Result<Vec<Transaction>, BlockError> {
     let mut sum = Gas::ZERO;
     let decoded = line.transactions().enumerate().map(|(index, token)| {
         let refuse = |error| BlockError::Transaction { index, error };
@@ -189,7 +214,9 @@ fn decode_transactions(line: BlockLine<'_>, spec: &ChainSpec) -> Result<Vec<Tran
         check_price(&transaction, spec).map_err(refuse)?;
         let max = spec.block_gas;
         let total = sum.checked_add(transaction.claims().gas);
-        sum = total.filter(|total| *total <= max).ok_or(BlockError::Gas { index, max })?;
+        sum = total
+            .filter(|total| *total <= max)
+            .ok_or(BlockError::Gas { index, max })?;
         Ok(transaction)
     });
     decoded.collect()
@@ -202,7 +229,11 @@ fn decode_transactions(line: BlockLine<'_>, spec: &ChainSpec) -> Result<Vec<Tran
 pub fn check_transaction(token: &str, spec: &ChainSpec) -> Result<Checked<Transaction>, TxError> {
     let transaction = Transaction::decode(token, spec)?;
     check_price(&transaction, spec)?;
-    let SignedMessage { key, message, signature } = transaction.signed_message();
+    let SignedMessage {
+        key,
+        message,
+        signature,
+    } = transaction.signed_message();
     crate::verify_strict(key, message, signature)?;
     Ok(Checked(transaction))
 }

@@ -15,7 +15,10 @@ use crate::units::{Height, SegmentIndex};
 pub const PIECE_BYTES: usize = 262_144;
 
 /// The heights that segment `index` of `spec` holds, in order.
-pub fn segment_heights(spec: &ChainSpec, index: SegmentIndex) -> impl Iterator<Item = Height> + use<> {
+pub fn segment_heights(
+    spec: &ChainSpec,
+    index: SegmentIndex,
+) -> impl Iterator<Item = Height> + use<> {
     let blocks = u64::from(spec.segment_blocks);
     let first = index.get().saturating_mul(blocks);
     let heights = first..first.saturating_add(blocks);
@@ -69,7 +72,7 @@ impl MetainfoBuilder {
 
     /// Ends the torrent.
     pub fn finish(mut self) -> Metainfo {
-        if self.length % PIECE_BYTES as u64 != 0 {
+        if !self.length.is_multiple_of(PIECE_BYTES as u64) {
             self.pieces.extend(self.piece.finalize());
         }
         let info = dictionary([
@@ -150,7 +153,11 @@ impl Metainfo {
 }
 
 /// What is escaped in a magnet's parameter: all but RFC 3986's unreserved characters.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Reads a segment's text back, line by line, on the borrowed bytes.
 ///
@@ -179,7 +186,11 @@ impl<'a> SegmentReader<'a> {
     ///
     /// # Errors
     /// [`SegmentErrorKind::Index`] where its heights are out of range.
-    pub fn new(spec: &'a ChainSpec, index: SegmentIndex, text: &'a [u8]) -> Result<Self, SegmentError> {
+    pub fn new(
+        spec: &'a ChainSpec,
+        index: SegmentIndex,
+        text: &'a [u8],
+    ) -> Result<Self, SegmentError> {
         let first = segment_heights(spec, index).next();
         let kind = SegmentErrorKind::Index;
         Ok(Self {
@@ -197,7 +208,9 @@ impl<'a> SegmentReader<'a> {
         let window = &self.rest[..self.rest.len().min(max + 1)];
         let Some(end) = window.iter().position(|byte| *byte == b'\n') else {
             return Err(match self.rest.len() {
-                0 => SegmentErrorKind::Missing { want: self.spec.segment_blocks },
+                0 => SegmentErrorKind::Missing {
+                    want: self.spec.segment_blocks,
+                },
                 len if len > max => SegmentErrorKind::Size { max },
                 _ => SegmentErrorKind::LineFeed,
             });

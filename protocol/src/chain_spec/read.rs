@@ -23,12 +23,16 @@ pub(super) fn fields(members: Map<String, Value>) -> Result<ChainFields, ChainSp
         max_tx_bytes: members.number("max_tx_bytes")?,
         max_block_bytes: members.number("max_block_bytes")?,
         block_gas: members.amount("block_gas")?,
-        min_gas_price: members.amount::<crate::unit::Credits>("min_gas_price")?.get(),
+        min_gas_price: members
+            .amount::<crate::unit::Credits>("min_gas_price")?
+            .get(),
         subsidy: members.amount("subsidy")?,
         alloc: members.alloc()?.into_iter().collect(),
         contracts: members.list("contracts", contract)?,
         open: members.flag("open")?,
-        admins: members.list("admins", |value| text(value).parse().map_err(|e| format!("{e}")))?,
+        admins: members.list("admins", |value| {
+            text(value).parse().map_err(|e| format!("{e}"))
+        })?,
         bootnodes: members.list("bootnodes", |value| Ok(text(value).to_owned()))?,
         trackers: members.list("trackers", |value| Ok(text(value).to_owned()))?,
         rendezvous: members.flag("rendezvous")?,
@@ -74,7 +78,8 @@ impl Members {
     ) -> Result<T, ChainSpecError> {
         let value = self.take(field)?;
         let text = value.as_str().ok_or_else(|| refuse(field, "want a text"))?;
-        text.parse().map_err(|error: T::Err| refuse(field, error.to_string()))
+        text.parse()
+            .map_err(|error: T::Err| refuse(field, error.to_string()))
     }
 
     fn amount<Unit>(&mut self, field: &'static str) -> Result<Amount<Unit>, ChainSpecError> {
@@ -104,9 +109,12 @@ impl Members {
             return Err(refuse(FIELD, why));
         }
         let entries = members.iter().map(|(name, value)| {
-            let address = name.parse().map_err(|error| refuse(FIELD, format!("{:?}: {error}", clip(name))))?;
+            let address = name
+                .parse()
+                .map_err(|error| refuse(FIELD, format!("{:?}: {error}", clip(name))))?;
             let credits = value.as_u64().and_then(|value| Credits::new(value).ok());
-            let credits = credits.ok_or_else(|| refuse(FIELD, format!("{name}: want credits from 0 to 2^53 - 1")))?;
+            let credits = credits
+                .ok_or_else(|| refuse(FIELD, format!("{name}: want credits from 0 to 2^53 - 1")))?;
             Ok((address, credits))
         });
         entries.collect()
@@ -125,7 +133,9 @@ impl Members {
             return Err(refuse(field, why));
         }
         let items = items.iter().enumerate();
-        let items = items.map(|(at, item)| read(item).map_err(|why| refuse(field, format!("entry {at}: {why}"))));
+        let items = items.map(|(at, item)| {
+            read(item).map_err(|why| refuse(field, format!("entry {at}: {why}")))
+        });
         items.collect()
     }
 }
