@@ -95,7 +95,9 @@ fn main() {
     let name = "ours, batches of 256 of 16 keys".into();
     contenders.push((name, Box::new(|| batched(&shared, 256))));
     let medians = medians(&contenders);
-    println!("strict verification of {MESSAGE_BYTES}-byte messages, {n} keys, medians of {ROUNDS} rounds");
+    println!(
+        "strict verification of {MESSAGE_BYTES}-byte messages, {n} keys, medians of {ROUNDS} rounds"
+    );
     for ((name, _), seconds) in contenders.iter().zip(&medians) {
         let each = seconds / n as f64;
         let ratio = seconds / medians[0];
