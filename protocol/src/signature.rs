@@ -50,6 +50,20 @@ pub enum SignatureError {
     Mismatch,
 }
 
+impl SignatureError {
+    /// The error's short name.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::ScalarNotCanonical => "signature_scalar",
+            Self::RNotCanonical => "signature_point",
+            Self::RSmallOrder => "signature_small_order",
+            Self::KeyNotCanonical => "key_encoding",
+            Self::KeySmallOrder => "key_small_order",
+            Self::Mismatch => "signature",
+        }
+    }
+}
+
 /// Verifies `signature` on `message` under `key`, strictly.
 ///
 /// # Errors
