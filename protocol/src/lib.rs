@@ -33,6 +33,7 @@ mod contracts;
 mod hash;
 pub mod json;
 mod merkle;
+mod mining;
 mod rules;
 mod segment;
 mod signature;
@@ -51,6 +52,7 @@ pub use chain_spec::{
 pub use contracts::BUILTIN_CONTRACTS;
 pub use hash::{BlockHash, Hash, HexError, InfoHash, StateRoot, TxId, TxRoot, kind};
 pub use merkle::{InclusionProof, tx_root};
+pub use mining::{Mined, Miner, SealedBlock};
 pub use ruint::aliases::U256;
 pub use rules::{
     BlockError, Checked, FUTURE_MS_MAX, MEDIAN_TIME_BLOCKS, ParentContext, Verdict, check_account,
