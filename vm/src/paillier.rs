@@ -1,7 +1,6 @@
 //! Paillier keys, for tools and tests: consensus never holds a private key.
 
 use dashu_int::UBig;
-use dashu_int::fast_div::ConstDivisor;
 use dashu_int::ops::{ExtendedGcd, Gcd};
 
 use crate::{Modulus, ModulusError, Residue};
@@ -65,11 +64,8 @@ impl PaillierPublic {
         if r.is_zero() || r.gcd(n) != UBig::ONE {
             return Err(PaillierError::Random);
         }
-        let ring = ConstDivisor::new(self.modulus.n_squared().clone());
-        let open = ring.reduce(self.modulus.residue_of_t(m).get().clone());
-        Ok(Residue::new(
-            (open * ring.reduce(r.clone()).pow(n)).residue(),
-        ))
+        let mask = self.modulus.ring().power(r, n);
+        Ok(Residue::new(self.modulus.residue_of_t(m).get() * mask % self.modulus.n_squared()))
     }
 }
 
@@ -109,11 +105,7 @@ impl PaillierPrivate {
     pub fn decrypt(&self, residue: &Residue) -> Result<UBig, PaillierError> {
         let modulus = &self.public.modulus;
         modulus.check(residue)?;
-        let ring = ConstDivisor::new(modulus.n_squared().clone());
-        let power = ring
-            .reduce(residue.get().clone())
-            .pow(&self.lambda)
-            .residue();
+        let power = modulus.ring().power(residue.get(), &self.lambda);
         Ok((power - UBig::ONE) / modulus.n() * &self.lambda_inverse % modulus.n())
     }
 }
