@@ -449,3 +449,14 @@ fn long_chains() {
     tree.invalidate(&hash(1)).unwrap();
     assert_eq!((tree.tip(), tree.side_len()), (hash(ROOT), 0));
 }
+
+#[test]
+fn headers_bring_their_own_work() {
+    let spec = crate::ChainSpec::dev();
+    let genesis = spec.genesis(crate::StateRoot::of(b"state"));
+    let root = TreeHeader::from(&genesis);
+    assert_eq!((root.hash, root.height), (genesis.hash(), Height::ZERO));
+    assert_eq!(root.parent, BlockHash::ZERO);
+    assert_eq!(root.work, spec.initial_bits.target().work());
+    assert_eq!(HeaderTree::new(root, 1).root(), genesis.hash());
+}
