@@ -40,7 +40,9 @@ fn text(lines: &[String]) -> String {
 }
 
 /// The number of lines that are good, and the line and name of what stops the reading.
-fn read(spec: &ChainSpec, index: u64, text: &[u8]) -> (usize, Option<(u32, &'static str)>) {
+type Read = (usize, Option<(u32, &'static str)>);
+
+fn read(spec: &ChainSpec, index: u64, text: &[u8]) -> Read {
     let reader = SegmentReader::new(spec, SegmentIndex::new(index).unwrap(), text).unwrap();
     let (mut good, mut error) = (0, None);
     for line in reader {
@@ -89,7 +91,7 @@ fn refusals_name_the_line() {
         text(&lines)
     };
     let whole = text(&good[..4]);
-    let cases: Vec<(String, (usize, Option<(u32, &str)>))> = vec![
+    let cases: Vec<(String, Read)> = vec![
         (whole.clone(), (4, None)),
         (String::new(), (0, Some((1, "segment_missing_lines")))),
         (text(&good[..3]), (3, Some((4, "segment_missing_lines")))),
