@@ -30,6 +30,7 @@ mod block;
 mod chain_spec;
 mod claims;
 mod contracts;
+mod forks;
 mod hash;
 pub mod json;
 mod merkle;
@@ -50,6 +51,9 @@ pub use chain_spec::{
     ChainNameError, ChainSpec, ChainSpecError, GenesisContract,
 };
 pub use contracts::BUILTIN_CONTRACTS;
+pub use forks::{
+    HeaderTree, Insertion, LOCATOR_LEN_MAX, ReorgPath, SIDE_HEADERS_MAX, TreeError, TreeHeader,
+};
 pub use hash::{BlockHash, Hash, HexError, InfoHash, StateRoot, TxId, TxRoot, kind};
 pub use merkle::{InclusionProof, tx_root};
 pub use mining::{Mined, Miner, SealedBlock};
