@@ -85,7 +85,7 @@ fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
         while let Some(index) = store.sealable().unwrap() {
             store.seal(index).unwrap();
         }
-        if at % 23 == 0 {
+        if at.is_multiple_of(23) {
             store.close().unwrap();
             store = plan.open(folder);
         }

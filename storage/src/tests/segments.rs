@@ -66,7 +66,8 @@ fn a_sealed_block_reads_as_any_other() {
     }
     let text = fs::read(folder.path().join("segments/dev-00000001.jwts")).unwrap();
     let reader = SegmentReader::new(&miner.spec, index(1), &text).unwrap();
-    assert_eq!(reader.map(|line| line.unwrap()).count(), 4);
+    let lines: Result<Vec<_>, _> = reader.collect();
+    assert_eq!(lines.unwrap().len(), 4);
     let parts = fs::read_dir(folder.path().join("segments")).unwrap();
     assert_eq!(parts.count(), 3);
 }
