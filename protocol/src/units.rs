@@ -37,6 +37,9 @@ pub mod unit {
     /// Milliseconds since 1970.
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Timestamp {}
+    /// A miner's attempts.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Nonce {}
     /// Segments of a chain.
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Segment {}
@@ -52,6 +55,8 @@ pub type Credits = Amount<unit::Credits>;
 pub type Seq = Amount<unit::Seq>;
 /// Unix time in milliseconds.
 pub type Timestamp = Amount<unit::Timestamp>;
+/// The number that a miner varies.
+pub type Nonce = Amount<unit::Nonce>;
 /// The number of a segment: segment k holds the heights from k·S up to (k + 1)·S.
 pub type SegmentIndex = Amount<unit::Segment>;
 

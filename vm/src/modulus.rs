@@ -1,10 +1,11 @@
 //! The modulus N of the domain `paillier`: what its residues mean.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dashu_int::ops::{BitTest, DivRem, Gcd};
 use dashu_int::{IBig, UBig};
 
+use crate::ring::Ring;
 use crate::{Cell, Residue};
 
 /// An odd N ≥ 3 and what follows from it; cheap to clone.
@@ -17,6 +18,7 @@ struct Inner {
     n_squared: UBig,
     bits: usize,
     sign_bit: usize,
+    ring: OnceLock<Ring>,
 }
 
 /// Why a number is no modulus.
@@ -70,6 +72,7 @@ impl Modulus {
             n_squared,
             bits,
             sign_bit,
+            ring: OnceLock::new(),
         })))
     }
 
@@ -168,6 +171,11 @@ impl Modulus {
             Cell::Open(value) => self.residue_of(*value),
             Cell::Enc(residue) => residue.clone(),
         }
+    }
+
+    /// Arithmetic modulo N², prepared on first use.
+    pub(crate) fn ring(&self) -> &Ring {
+        self.0.ring.get_or_init(|| Ring::new(&self.0.n_squared))
     }
 
     /// t = `value` mod N.

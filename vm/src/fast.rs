@@ -1,0 +1,195 @@
+//! The fast loop: runs decoded operations as long as nothing unusual happens.
+//!
+//! It leaves a step to the slow path, untouched, whenever the step might halt, fault, grow memory, write covered code or meet a cell
+//! that is no small integer; and an operation whenever the budget is shorter than its steps. So both paths agree on every
+//! count and every halt.
+
+use crate::decode::{Decoded, NEXT_HALT, Op};
+
+/// In the domain `paillier`, the memory word of a cell that is no small open integer.
+pub(crate) const SPECIAL: i64 = i64::MIN;
+
+/// Steps of the longest operation.
+const STEPS_MAX: u64 = 4;
+
+/// Why the fast loop returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// The step at `pc` is the slow path's.
+    Slow,
+    /// The operation at `pc` has to be decoded first.
+    Decode,
+    /// A step continued at −1.
+    Halt,
+}
+
+/// Where the fast loop stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursor {
+    /// The address of the next step.
+    pub(crate) pc: usize,
+    /// Steps that may still be made.
+    pub(crate) budget: u64,
+}
+
+/// Runs operations from `cursor` on. `SPECIALS`: memory words equal to [`SPECIAL`] are not integers.
+///
+/// `memory` is at least as long as the decoded code.
+pub(crate) fn run<const SPECIALS: bool>(
+    memory: &mut [i64],
+    decoded: &Decoded,
+    cursor: &mut Cursor,
+) -> Exit {
+    let ops = decoded.ops();
+    let Cursor { mut pc, mut budget } = *cursor;
+    let exit = loop {
+        let Some(op) = ops.get(pc) else {
+            break if pc == NEXT_HALT as usize {
+                Exit::Halt
+            } else {
+                Exit::Slow
+            };
+        };
+        // One check for all operations: the last few steps of a budget are the slow path's.
+        if budget < STEPS_MAX {
+            break Exit::Slow;
+        }
+        let done = match *op {
+            Op::Undecoded => break Exit::Decode,
+            Op::Slow => None,
+            Op::Step => step::<SPECIALS>(memory, decoded, pc).map(|next| (1, next)),
+            Op::Clear { x, next } => store(memory, x, 0).map(|()| (1, next as usize)),
+            Op::Sub { a, b } => sub::<SPECIALS>(memory, a, b).map(|_| (1, pc + 3)),
+            Op::SubJump { a, b, next } => sub::<SPECIALS>(memory, a, b)
+                .map(|r| (1, if r <= 0 { next as usize } else { pc + 3 })),
+            Op::ClearClear { x, y, next } => store(memory, x, 0)
+                .and_then(|()| store(memory, y, 0))
+                .map(|()| (2, next as usize)),
+            Op::ClearSub { x, a, b } => {
+                clear_sub::<SPECIALS>(memory, x, a, b).map(|()| (2, pc + 6))
+            }
+            Op::SubClear { a, b, x, next } => sub::<SPECIALS>(memory, a, b)
+                .and_then(|_| store(memory, x, 0))
+                .map(|()| (2, next as usize)),
+            Op::SubSub { a, b, c, d } => {
+                sub_sub::<SPECIALS>(memory, [a, b, c, d]).map(|()| (2, pc + 6))
+            }
+            Op::Add { a, b, z, next } => {
+                add::<SPECIALS>(memory, a, b, z).map(|()| (3, next as usize))
+            }
+            Op::Move { a, b, z, next } => {
+                copy::<SPECIALS>(memory, a, b, z).map(|()| (4, next as usize))
+            }
+        };
+        let Some((steps, next)) = done else {
+            break Exit::Slow;
+        };
+        budget -= steps;
+        pc = next;
+    };
+    *cursor = Cursor { pc, budget };
+    exit
+}
+
+/// The small integer at `address`; `None` for a special cell.
+#[inline(always)]
+fn load<const SPECIALS: bool>(memory: &[i64], address: u32) -> Option<i64> {
+    let value = *memory.get(address as usize)?;
+    if SPECIALS && value == SPECIAL {
+        None
+    } else {
+        Some(value)
+    }
+}
+
+#[inline(always)]
+fn store(memory: &mut [i64], address: u32, value: i64) -> Option<()> {
+    *memory.get_mut(address as usize)? = value;
+    Some(())
+}
+
+/// `b − a` where that is a small integer.
+#[inline(always)]
+fn difference<const SPECIALS: bool>(b: i64, a: i64) -> Option<i64> {
+    let result = b.checked_sub(a)?;
+    if SPECIALS && result == SPECIAL {
+        None
+    } else {
+        Some(result)
+    }
+}
+
+#[inline(always)]
+fn sub<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32) -> Option<i64> {
+    let x = load::<SPECIALS>(memory, a)?;
+    let y = memory.get_mut(b as usize)?;
+    if SPECIALS && *y == SPECIAL {
+        return None;
+    }
+    let result = difference::<SPECIALS>(*y, x)?;
+    *y = result;
+    Some(result)
+}
+
+#[inline(always)]
+fn clear_sub<const SPECIALS: bool>(memory: &mut [i64], x: u32, a: u32, b: u32) -> Option<()> {
+    let old = *memory.get(x as usize)?;
+    store(memory, x, 0)?;
+    if sub::<SPECIALS>(memory, a, b).is_none() {
+        // Neither step is done: the slow path starts at the first.
+        store(memory, x, old)?;
+        return None;
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn sub_sub<const SPECIALS: bool>(memory: &mut [i64], [a, b, c, d]: [u32; 4]) -> Option<()> {
+    let old = *memory.get(b as usize)?;
+    sub::<SPECIALS>(memory, a, b)?;
+    if sub::<SPECIALS>(memory, c, d).is_none() {
+        store(memory, b, old)?;
+        return None;
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn add<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32, z: u32) -> Option<()> {
+    let negated =
+        difference::<SPECIALS>(load::<SPECIALS>(memory, z)?, load::<SPECIALS>(memory, a)?)?;
+    let sum = difference::<SPECIALS>(load::<SPECIALS>(memory, b)?, negated)?;
+    store(memory, b, sum)?;
+    store(memory, z, 0)
+}
+
+#[inline(always)]
+fn copy<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32, z: u32) -> Option<()> {
+    let negated =
+        difference::<SPECIALS>(load::<SPECIALS>(memory, z)?, load::<SPECIALS>(memory, a)?)?;
+    store(memory, b, difference::<SPECIALS>(0, negated)?)?;
+    store(memory, z, 0)
+}
+
+/// One step whose cells are read here and now; `None` leaves it to the slow path.
+#[inline(always)]
+fn step<const SPECIALS: bool>(memory: &mut [i64], decoded: &Decoded, pc: usize) -> Option<usize> {
+    let &[a, b, c] = memory.get(pc..pc + 3)?.first_chunk::<3>()?;
+    let (a, b) = (u32::try_from(a).ok()?, u32::try_from(b).ok()?);
+    let x = load::<SPECIALS>(memory, a)?;
+    let result = difference::<SPECIALS>(load::<SPECIALS>(memory, b)?, x)?;
+    if decoded.is_covered(b as usize) {
+        return None;
+    }
+    let next = if result <= 0 {
+        let c = if b as usize == pc + 2 { result } else { c };
+        match c {
+            -1 => NEXT_HALT as usize,
+            _ => u32::try_from(c).ok().filter(|&c| c != NEXT_HALT)? as usize,
+        }
+    } else {
+        pc + 3
+    };
+    store(memory, b, result)?;
+    Some(next)
+}
