@@ -25,3 +25,6 @@ pub use ports::{NoPorts, PortCall, PortMemory, PortStop, Ports};
 pub use trace::{TraceStep, TraceValue};
 
 // Contracts.
+mod contract;
+
+pub use contract::*;

@@ -4,7 +4,7 @@
 //! top by a fixed threshold: subtract 2^(n−1) if it is in, double, n times. n is 7, 15, 31 or 63, whichever the operand
 //! needs, so that small numbers are cheap.
 
-use super::code::{Cell, Code, Label, Value};
+use super::draft::{Slot, Draft, Label, Value};
 
 /// The widths that the routines tell apart, in bits.
 const WIDTHS: [u32; 4] = [63, 31, 15, 7];
@@ -15,8 +15,8 @@ pub(crate) struct Routine {
     pub(crate) entry: Label,
     pub(crate) exit: Label,
     /// The operands: factors, or dividend and divisor.
-    pub(crate) left: Cell,
-    pub(crate) right: Cell,
+    pub(crate) left: Slot,
+    pub(crate) right: Slot,
 }
 
 /// The division routine. It leaves negative magnitudes, and signs that are ≤ 0 where the result is negative.
@@ -24,25 +24,25 @@ pub(crate) struct Routine {
 pub(crate) struct Division {
     pub(crate) routine: Routine,
     walk: Walk,
-    pub(crate) quotient_sign: Cell,
-    pub(crate) remainder: Cell,
-    pub(crate) remainder_sign: Cell,
+    pub(crate) quotient_sign: Slot,
+    pub(crate) remainder: Slot,
+    pub(crate) remainder_sign: Slot,
 }
 
 /// The product routine and the cell that it leaves the product in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Product {
     pub(crate) routine: Routine,
-    pub(crate) product: Cell,
+    pub(crate) product: Slot,
 }
 
 impl Routine {
-    fn new(code: &mut Code, name: &str) -> Self {
+    fn new(code: &mut Draft, name: &str) -> Self {
         Self {
             entry: code.label(),
             exit: code.label(),
-            left: code.cell(format!("{name}_left"), 0),
-            right: code.cell(format!("{name}_right"), 0),
+            left: code.slot(format!("{name}_left"), 0),
+            right: code.slot(format!("{name}_right"), 0),
         }
     }
 }
@@ -51,27 +51,27 @@ impl Routine {
 #[derive(Debug, Clone, Copy)]
 struct Walk {
     /// −|operand|, what is left of it.
-    rest: Cell,
+    rest: Slot,
     /// 2^(n−1) and its negative.
-    top: Cell,
-    minus_top: Cell,
+    top: Slot,
+    minus_top: Slot,
     /// Bits to go.
-    count: Cell,
+    count: Slot,
 }
 
 impl Walk {
-    fn new(code: &mut Code, name: &str) -> Self {
+    fn new(code: &mut Draft, name: &str) -> Self {
         Self {
-            rest: code.cell(format!("{name}_rest"), 0),
-            top: code.cell(format!("{name}_top"), 0),
-            minus_top: code.cell(format!("{name}_minus_top"), 0),
-            count: code.cell(format!("{name}_count"), 0),
+            rest: code.slot(format!("{name}_rest"), 0),
+            top: code.slot(format!("{name}_top"), 0),
+            minus_top: code.slot(format!("{name}_minus_top"), 0),
+            count: code.slot(format!("{name}_count"), 0),
         }
     }
 
     /// Chooses n for `rest`, which is above −2^63 unless the 63 bits suit, and continues at `ready`.
     /// Before the widest walk, `wide` may add code of its own.
-    fn start(&self, code: &mut Code, ready: Label, wide: impl FnOnce(&mut Code)) {
+    fn start(&self, code: &mut Draft, ready: Label, wide: impl FnOnce(&mut Draft)) {
         let exits: Vec<_> = WIDTHS.iter().map(|_| code.label()).collect();
         // From wide to narrow: 2^31 or more needs 63 bits, 2^15 or more 31, 2^7 or more 15.
         for (i, width) in WIDTHS.iter().enumerate().skip(1) {
@@ -101,7 +101,7 @@ impl Walk {
     }
 
     /// Takes the top bit off `rest`; `one` emits what to do where it is set.
-    fn bit(&self, code: &mut Code, one: impl FnOnce(&mut Code)) {
+    fn bit(&self, code: &mut Draft, one: impl FnOnce(&mut Draft)) {
         let (set, clear) = (code.label(), code.label());
         code.sub_branch(self.minus_top, self.rest, set);
         // Restored to what was ≤ 0: this always branches.
@@ -112,7 +112,7 @@ impl Walk {
     }
 
     /// Counts down; continues at `again` unless it was the last bit.
-    fn step(&self, code: &mut Code, again: Label) {
+    fn step(&self, code: &mut Draft, again: Label) {
         let (one, done) = (code.constant(1), code.label());
         code.sub_branch(one, self.count, done);
         code.jump(again);
@@ -121,7 +121,7 @@ impl Walk {
 }
 
 /// `cell ← 2 · cell`, for a double that fits.
-fn double(code: &mut Code, cell: Cell) {
+fn double(code: &mut Draft, cell: Slot) {
     let zero = code.zero;
     code.sub(cell, zero);
     code.sub(zero, cell);
@@ -129,7 +129,7 @@ fn double(code: &mut Code, cell: Cell) {
 }
 
 /// `magnitude ← −|value|`, `sign ←` 1 for a positive value, −1 otherwise.
-fn split_sign(code: &mut Code, value: Cell, magnitude: Cell, sign: Cell) {
+fn split_sign(code: &mut Draft, value: Slot, magnitude: Slot, sign: Slot) {
     let (negative, done) = (code.label(), code.label());
     code.branch(value, negative);
     code.set(sign, 1);
@@ -143,19 +143,19 @@ fn split_sign(code: &mut Code, value: Cell, magnitude: Cell, sign: Cell) {
 
 impl Product {
     /// Reserves the cells; [`Product::emit`] writes the code.
-    pub(crate) fn new(code: &mut Code) -> Self {
-        Self { routine: Routine::new(code, "mul"), product: code.cell("mul_product", 0) }
+    pub(crate) fn new(code: &mut Draft) -> Self {
+        Self { routine: Routine::new(code, "mul"), product: code.slot("mul_product", 0) }
     }
 
     /// product ← left × right, or a fault `overflow`.
-    pub(crate) fn emit(&self, code: &mut Code) {
+    pub(crate) fn emit(&self, code: &mut Draft) {
         let Self { routine, product } = *self;
         let walk = Walk::new(code, "mul");
-        let addend = code.cell("mul_addend", 0); // −|left|
-        let (sign, left_sign) = (code.cell("mul_sign", 0), code.cell("mul_left_sign", 0));
+        let addend = code.slot("mul_addend", 0); // −|left|
+        let (sign, left_sign) = (code.slot("mul_sign", 0), code.slot("mul_left_sign", 0));
         // |product so far| − 1, which has room for 2^63.
-        let sum = code.cell("mul_sum", 0);
-        let scratch = code.cell("mul_scratch", 0);
+        let sum = code.slot("mul_sum", 0);
+        let scratch = code.slot("mul_scratch", 0);
 
         code.note("routine: multiply");
         code.place(routine.entry);
@@ -201,27 +201,27 @@ impl Product {
 
 impl Division {
     /// Reserves the cells; [`Division::emit`] writes the code.
-    pub(crate) fn new(code: &mut Code) -> Self {
+    pub(crate) fn new(code: &mut Draft) -> Self {
         Self {
             routine: Routine::new(code, "div"),
             walk: Walk::new(code, "div"),
-            remainder: code.cell("div_remainder", 0),
-            remainder_sign: code.cell("div_left_sign", 0),
-            quotient_sign: code.cell("div_sign", 0),
+            remainder: code.slot("div_remainder", 0),
+            remainder_sign: code.slot("div_left_sign", 0),
+            quotient_sign: code.slot("div_sign", 0),
         }
     }
 
     /// The cell of −|quotient|.
-    pub(crate) fn quotient(&self) -> Cell {
+    pub(crate) fn quotient(&self) -> Slot {
         self.walk.rest
     }
 
     /// Quotient and remainder of left / right; continues at `by_zero` for a divisor of 0.
-    pub(crate) fn emit(&self, code: &mut Code, by_zero: Label) {
+    pub(crate) fn emit(&self, code: &mut Draft, by_zero: Label) {
         let Self { routine, walk, remainder, .. } = *self;
-        let divisor = code.cell("div_divisor", 0); // −|right|
-        let divisor_positive = code.cell("div_divisor_positive", 0);
-        let scratch = code.cell("div_scratch", 0);
+        let divisor = code.slot("div_divisor", 0); // −|right|
+        let divisor_positive = code.slot("div_divisor_positive", 0);
+        let scratch = code.slot("div_scratch", 0);
         let (minus_one, one) = (code.constant(-1), code.constant(1));
 
         code.note("routine: divide");
@@ -260,7 +260,7 @@ impl Division {
         walk.bit(code, |code| code.sub(one, remainder));
         // The quotient's bits come in below, where the dividend's went out.
         double(code, walk.rest);
-        let take = |code: &mut Code| {
+        let take = |code: &mut Draft| {
             let (fits, undone) = (code.label(), code.label());
             code.sub_branch(divisor, remainder, fits);
             code.sub_branch(divisor_positive, remainder, undone); // Restored: this always branches.
@@ -276,7 +276,7 @@ impl Division {
     }
 
     /// A divisor above 2^62 is in the dividend once or not at all; any other continues at `small`.
-    fn large_divisor(&self, code: &mut Code, divisor: Cell, scratch: Cell, small: Label) {
+    fn large_divisor(&self, code: &mut Draft, divisor: Slot, scratch: Slot, small: Label) {
         let Self { routine, walk, remainder, .. } = *self;
         let (large, none) = (code.label(), code.label());
         let (bound, minus_bound) = (code.constant((1 << 62) + 1), code.constant(-(1 << 62) - 1));
@@ -300,7 +300,7 @@ impl Division {
 }
 
 /// `magnitude ← −|value|`, `sign ← left_sign` times the sign of `value`.
-fn multiply_signs(code: &mut Code, value: Cell, magnitude: Cell, left_sign: Cell, sign: Cell) {
+fn multiply_signs(code: &mut Draft, value: Slot, magnitude: Slot, left_sign: Slot, sign: Slot) {
     let (negative, done) = (code.label(), code.label());
     code.branch(value, negative);
     code.copy(Value { cell: left_sign, low: -1, high: 1 }, sign);

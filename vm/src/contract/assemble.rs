@@ -1,58 +1,50 @@
-//! Code → cells: instructions from address 0 on, data behind them.
+//! Draft → cells: instructions from address 0 on, data behind them.
 
 use super::bounds::CODE_CELLS_MAX;
-use super::code::{Cell, Code, Init, Instruction, Label, Next, Operand};
-
-/// An action's memory as a call finds it, before its parameters are filled in.
-#[derive(Debug, Clone)]
-pub(crate) struct Image {
-    pub(crate) cells: Vec<i64>,
-    /// Cells of code; the data begin here.
-    pub(crate) code_len: usize,
-}
+use super::draft::{Draft, Slot, Init, Instruction, Label, Next, Operand};
 
 /// The code needs more cells than [`CODE_CELLS_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLong(pub(crate) usize);
 
-/// Lays `code` out.
-pub(crate) fn assemble(code: &Code) -> Result<Image, TooLong> {
-    let code_len = code.instructions.len() * 3;
-    let total = code_len + code.data.len();
+/// The memory of `draft` as a call finds it, before its parameters are filled in.
+pub(crate) fn assemble(draft: &Draft) -> Result<Vec<i64>, TooLong> {
+    let code_len = draft.instructions.len() * 3;
+    let total = code_len + draft.data.len();
     if total > CODE_CELLS_MAX {
         return Err(TooLong(total));
     }
-    let layout = Layout { code };
+    let layout = Layout { draft };
     let mut cells = Vec::with_capacity(total);
-    for (index, instruction) in code.instructions.iter().enumerate() {
+    for (index, instruction) in draft.instructions.iter().enumerate() {
         cells.extend(layout.instruction(index, instruction));
     }
-    for datum in &code.data {
+    for datum in &draft.data {
         cells.push(match datum.init {
             Init::Number(value) => value,
             Init::NegatedAddress(label) => -layout.label(label),
         });
     }
-    Ok(Image { cells, code_len })
+    Ok(cells)
 }
 
 /// The address of a data cell.
-pub(crate) fn address(code: &Code, cell: Cell) -> i64 {
-    to_i64(code.instructions.len() * 3 + cell.0)
+pub(crate) fn address(draft: &Draft, slot: Slot) -> i64 {
+    to_i64(draft.instructions.len() * 3 + slot.0)
 }
 
 struct Layout<'a> {
-    code: &'a Code,
+    draft: &'a Draft,
 }
 
 impl Layout<'_> {
     fn label(&self, label: Label) -> i64 {
-        to_i64(self.code.index_of(label) * 3)
+        to_i64(self.draft.index_of(label) * 3)
     }
 
     fn operand(&self, operand: Operand) -> i64 {
         match operand {
-            Operand::Cell(cell) => address(self.code, cell),
+            Operand::Slot(slot) => address(self.draft, slot),
             Operand::Number(number) => number,
             Operand::Continuation(label) => self.label(label) + 2,
         }

@@ -3,7 +3,7 @@
 //! The operands' ranges decide what is emitted: where the difference fits, it is one subtraction; else the
 //! ranges are split by sign until it does.
 
-use super::code::{Cell, Code, Label, Value};
+use super::draft::{Slot, Draft, Label, Value};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) enum Test {
 }
 
 /// Emits a test of `a` against `b` that continues at `yes` or at `no`. `scratch` is overwritten.
-pub(crate) fn compare(code: &mut Code, test: Test, a: Value, b: Value, scratch: Cell, yes: Label, no: Label) {
+pub(crate) fn compare(code: &mut Draft, test: Test, a: Value, b: Value, scratch: Slot, yes: Label, no: Label) {
     let comparison = Comparison { test, scratch, yes, no };
     comparison.split(code, a, b);
 }
@@ -23,13 +23,13 @@ pub(crate) fn compare(code: &mut Code, test: Test, a: Value, b: Value, scratch: 
 #[derive(Clone, Copy)]
 struct Comparison {
     test: Test,
-    scratch: Cell,
+    scratch: Slot,
     yes: Label,
     no: Label,
 }
 
 impl Comparison {
-    fn split(&self, code: &mut Code, a: Value, b: Value) {
+    fn split(&self, code: &mut Draft, a: Value, b: Value) {
         // Decided by the ranges alone?
         if a.low > b.high || (self.test == Test::Eq && a.high < b.low) {
             return code.jump(self.no);
@@ -68,7 +68,7 @@ impl Comparison {
     }
 
     /// Emits `arm` once for cell ≤ 0 and once for cell > 0.
-    fn at_sign(&self, code: &mut Code, cell: Cell, arm: impl Fn(&mut Code, bool)) {
+    fn at_sign(&self, code: &mut Draft, cell: Slot, arm: impl Fn(&mut Draft, bool)) {
         let negative = code.label();
         code.branch(cell, negative);
         arm(code, false);
@@ -77,7 +77,7 @@ impl Comparison {
     }
 
     /// Both are in [i64::MIN, 0], so only 0 − i64::MIN overflows: b ≥ −1 is told from b ≤ −2.
-    fn both_negative(&self, code: &mut Code, a: Value, b: Value) {
+    fn both_negative(&self, code: &mut Draft, a: Value, b: Value) {
         let near = code.label();
         // scratch = −1 − b, which is ≤ 0 exactly where b ≥ −1.
         code.set(self.scratch, -1);
@@ -88,7 +88,7 @@ impl Comparison {
     }
 
     /// scratch = a − b.
-    fn difference(&self, code: &mut Code, a: Value, b: Value) {
+    fn difference(&self, code: &mut Draft, a: Value, b: Value) {
         code.copy(a, self.scratch);
         match self.test {
             Test::Le => code.sub_branch(b.cell, self.scratch, self.yes),
@@ -104,7 +104,7 @@ impl Comparison {
     }
 
     /// scratch = b − a.
-    fn reversed(&self, code: &mut Code, a: Value, b: Value) {
+    fn reversed(&self, code: &mut Draft, a: Value, b: Value) {
         code.copy(b, self.scratch);
         match self.test {
             Test::Le => code.sub(a.cell, self.scratch),
@@ -120,7 +120,7 @@ impl Comparison {
     }
 
     /// scratch + 1 ≤ 0: no, else yes. Of a scratch ≤ 0 that tells 0 from the rest.
-    fn is_zero(&self, code: &mut Code) {
+    fn is_zero(&self, code: &mut Draft) {
         let minus_one = code.constant(-1);
         code.sub_branch(minus_one, self.scratch, self.no);
         code.jump(self.yes);

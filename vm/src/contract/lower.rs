@@ -8,7 +8,7 @@
 //! type is dirty, and a dirty window is never stale.
 
 use super::arith::{Division, Product};
-use super::code::{Cell, Code, Label, Value};
+use super::draft::{Slot, Draft, Label, Value};
 use super::tree::{Action, Contract, Expr, Kind, Layout, Node, Stmt};
 
 /// Numbers of the ports. PORTS.md describes them.
@@ -35,8 +35,8 @@ const COUNT_MAX: i64 = (1 << 53) - 1;
 /// The code of an action and where a call finds its locals.
 #[derive(Debug)]
 pub(crate) struct Lowered {
-    pub(crate) code: Code,
-    pub(crate) locals: Vec<Cell>,
+    pub(crate) draft: Draft,
+    pub(crate) locals: Vec<Slot>,
 }
 
 /// Translates one action.
@@ -58,12 +58,12 @@ pub(super) struct State {
 pub(super) struct Lower<'a> {
     layouts: &'a [Layout],
     action: &'a Action,
-    pub(super) code: Code,
-    pub(super) locals: Vec<Cell>,
+    pub(super) code: Draft,
+    pub(super) locals: Vec<Slot>,
     /// The first cell of each window.
-    windows: Vec<Cell>,
+    windows: Vec<Slot>,
     pub(super) state: State,
-    temps: Vec<Cell>,
+    temps: Vec<Slot>,
     temps_used: usize,
     /// Where each reason of failure is raised, behind the action's code.
     failures: Vec<(i64, Label)>,
@@ -73,8 +73,8 @@ pub(super) struct Lower<'a> {
 
 impl<'a> Lower<'a> {
     fn new(layouts: &'a [Layout], action: &'a Action) -> Self {
-        let mut code = Code::new();
-        let locals: Vec<_> = action.locals.iter().map(|local| code.cell(local.name.as_str(), 0)).collect();
+        let mut code = Draft::new();
+        let locals: Vec<_> = action.locals.iter().map(|local| code.slot(local.name.as_str(), 0)).collect();
         let windows = action
             .windows
             .iter()
@@ -109,7 +109,7 @@ impl<'a> Lower<'a> {
             self.code.place(label);
             self.code.port_number(port::FAIL, number);
         }
-        Lowered { code: self.code, locals: self.locals }
+        Lowered { draft: self.code, locals: self.locals }
     }
 
     pub(super) fn product(&mut self) -> Product {
@@ -130,9 +130,9 @@ impl<'a> Lower<'a> {
     }
 
     /// A cell for an intermediate value, free again at the next statement.
-    pub(super) fn temp(&mut self) -> Cell {
+    pub(super) fn temp(&mut self) -> Slot {
         if self.temps_used == self.temps.len() {
-            let cell = self.code.cell(format!("temp_{}", self.temps_used), 0);
+            let cell = self.code.slot(format!("temp_{}", self.temps_used), 0);
             self.temps.push(cell);
         }
         self.temps_used += 1;
@@ -188,7 +188,7 @@ impl<'a> Lower<'a> {
             Stmt::Emit { event, values } => {
                 self.code.note(format!("emit {}", self.action.events[*event].name));
                 let block = number_cell(&mut self.code, "emit", *event);
-                let cells: Vec<_> = (0..values.len()).map(|i| self.code.cell(format!("emit_{i}"), 0)).collect();
+                let cells: Vec<_> = (0..values.len()).map(|i| self.code.slot(format!("emit_{i}"), 0)).collect();
                 for (value, cell) in values.iter().zip(cells) {
                     self.into(value, cell);
                 }
@@ -218,9 +218,9 @@ impl<'a> Lower<'a> {
 
     fn transfer(&mut self, from_contract: bool, to: Option<&Expr>, amount: &Expr) {
         self.code.note("transfer");
-        let block = self.code.cell("transfer_from", i64::from(from_contract));
-        let to_cell = self.code.cell("transfer_to", 0);
-        let amount_cell = self.code.cell("transfer_amount", 0);
+        let block = self.code.slot("transfer_from", i64::from(from_contract));
+        let to_cell = self.code.slot("transfer_to", 0);
+        let amount_cell = self.code.slot("transfer_amount", 0);
         if let Some(to) = to {
             self.into(to, to_cell);
         }
@@ -253,7 +253,7 @@ impl<'a> Lower<'a> {
 
     fn repeat(&mut self, times: &Expr, counter: usize, body: &[Stmt]) {
         self.code.note("repeat");
-        let rest = self.code.cell("repeat_rest", 0);
+        let rest = self.code.slot("repeat_rest", 0);
         let counter = self.locals[counter];
         self.into(times, rest);
         self.code.clear(counter);
@@ -295,15 +295,15 @@ impl<'a> Lower<'a> {
     }
 
     /// A block of the record type's number, a key, and a cell for the port's answer.
-    pub(super) fn key_block(&mut self, name: &str, layout: usize, key: &Expr) -> Cell {
+    pub(super) fn key_block(&mut self, name: &str, layout: usize, key: &Expr) -> Slot {
         let block = number_cell(&mut self.code, name, layout);
-        let cell = self.code.cell(format!("{name}_key"), 0);
-        self.code.cell(format!("{name}_answer"), 0);
+        let cell = self.code.slot(format!("{name}_key"), 0);
+        self.code.slot(format!("{name}_answer"), 0);
         self.into(key, cell);
         block
     }
 
-    pub(super) fn field_cell(&self, window: usize, field: usize) -> Cell {
+    pub(super) fn field_cell(&self, window: usize, field: usize) -> Slot {
         nth(self.windows[window], 1 + field)
     }
 
@@ -341,7 +341,7 @@ impl<'a> Lower<'a> {
     }
 
     /// A cell with what its kind says of its range.
-    pub(super) fn value_of(&self, kind: Kind, cell: Cell) -> Value {
+    pub(super) fn value_of(&self, kind: Kind, cell: Slot) -> Value {
         let (low, high) = match kind {
             Kind::Int => (i64::MIN, i64::MAX),
             Kind::Bool => (0, 1),
@@ -352,31 +352,31 @@ impl<'a> Lower<'a> {
         Value { cell, low, high }
     }
 
-    pub(super) fn count_value(&self, cell: Cell) -> Value {
+    pub(super) fn count_value(&self, cell: Slot) -> Value {
         Value { cell, low: 0, high: COUNT_MAX }
     }
 
-    pub(super) fn copy_as(&mut self, kind: Kind, from: Cell, to: Cell) {
+    pub(super) fn copy_as(&mut self, kind: Kind, from: Slot, to: Slot) {
         let value = self.value_of(kind, from);
         self.code.copy(value, to);
     }
 }
 
 /// Reserves a window: the record type's number and a cell for each field.
-fn block(code: &mut Code, name: &str, layout: usize, of: &Layout) -> Cell {
+fn block(code: &mut Draft, name: &str, layout: usize, of: &Layout) -> Slot {
     let block = number_cell(code, name, layout);
     for (field, _) in &of.fields {
-        code.cell(format!("{name}.{field}"), 0);
+        code.slot(format!("{name}.{field}"), 0);
     }
     block
 }
 
-fn number_cell(code: &mut Code, name: &str, number: usize) -> Cell {
-    code.cell(name, i64::try_from(number).expect("tables are bounded"))
+fn number_cell(code: &mut Draft, name: &str, number: usize) -> Slot {
+    code.slot(name, i64::try_from(number).expect("tables are bounded"))
 }
 
-pub(super) fn nth(block: Cell, offset: usize) -> Cell {
-    Cell(block.0 + offset)
+pub(super) fn nth(block: Slot, offset: usize) -> Slot {
+    Slot(block.0 + offset)
 }
 
 /// Whether `body` may change a record of that type.

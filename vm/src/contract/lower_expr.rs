@@ -4,7 +4,7 @@
 //! after everything that the expression reads has been read.
 
 use super::arith::Routine;
-use super::code::{Cell, Label, Value};
+use super::draft::{Slot, Label, Value};
 use super::compare::{Test, compare};
 use super::lower::{Lower, literal_integer, nth, port};
 use super::tree::{self, Compare, Expr, Kind, Node};
@@ -84,8 +84,8 @@ impl Lower<'_> {
             }
             Node::Count { layout } => {
                 let number = i64::try_from(*layout).expect("records are bounded");
-                let block = self.code.cell("count", number);
-                let answer = self.code.cell("count_answer", 0);
+                let block = self.code.slot("count", number);
+                let answer = self.code.slot("count_answer", 0);
                 self.code.port(port::COUNT, block);
                 self.count_value(answer)
             }
@@ -98,7 +98,7 @@ impl Lower<'_> {
     }
 
     /// Computes `expr` into `to`.
-    pub(super) fn into(&mut self, expr: &Expr, to: Cell) {
+    pub(super) fn into(&mut self, expr: &Expr, to: Slot) {
         match &expr.node {
             Node::Const(value) => self.code.set(to, *value),
             Node::Local(_) | Node::Field { .. } | Node::Get { .. } | Node::Exists { .. } | Node::Count { .. } => {
@@ -121,7 +121,7 @@ impl Lower<'_> {
         }
     }
 
-    fn bool_into(&mut self, expr: &Expr, to: Cell) {
+    fn bool_into(&mut self, expr: &Expr, to: Slot) {
         let (yes, no, end) = (self.code.label(), self.code.label(), self.code.label());
         self.condition(expr, yes, no);
         self.code.place(yes);
@@ -132,7 +132,7 @@ impl Lower<'_> {
         self.code.place(end);
     }
 
-    fn choice_into(&mut self, branches: &[(Expr, Expr)], otherwise: &Expr, to: Cell) {
+    fn choice_into(&mut self, branches: &[(Expr, Expr)], otherwise: &Expr, to: Slot) {
         let end = self.code.label();
         let mut after_first = None;
         for (cond, value) in branches {
@@ -154,7 +154,7 @@ impl Lower<'_> {
     }
 
     /// From left to right, exact at each step: `ones` is −1 − sum, which fits exactly where the sum does.
-    fn sum_into(&mut self, operands: &[Expr], to: Cell) {
+    fn sum_into(&mut self, operands: &[Expr], to: Slot) {
         let values: Vec<_> = operands.iter().map(|operand| self.value(operand)).collect();
         match values.as_slice() {
             [value] => self.code.copy(*value, to),
@@ -170,7 +170,7 @@ impl Lower<'_> {
         }
     }
 
-    fn difference_into(&mut self, a: &Expr, b: &Expr, to: Cell) {
+    fn difference_into(&mut self, a: &Expr, b: &Expr, to: Slot) {
         let (a, b) = (self.value(a), self.value(b));
         if b.cell == to && a.cell != to {
             let between = self.temp();
@@ -184,7 +184,7 @@ impl Lower<'_> {
         }
     }
 
-    fn product_into(&mut self, operands: &[Expr], to: Cell) {
+    fn product_into(&mut self, operands: &[Expr], to: Slot) {
         // A ciphertext comes first, so that every other factor is a literal.
         let mut order: Vec<&Expr> = operands.iter().collect();
         order.sort_by_key(|operand| operand.kind != Kind::Cipher);
@@ -213,7 +213,7 @@ impl Lower<'_> {
         self.code.copy(product, to);
     }
 
-    fn multiply(&mut self, left: Value, right: Value, to: Cell) {
+    fn multiply(&mut self, left: Value, right: Value, to: Slot) {
         let product = self.product();
         self.call(product.routine, left, right);
         self.code.copy(Value::any(product.product), to);
@@ -227,7 +227,7 @@ impl Lower<'_> {
 
     /// `to ← k · x` by doubling and adding over the bits of k; every intermediate value is a part of the product, so it
     /// overflows only where the product does.
-    fn scale(&mut self, x: Value, k: i64, to: Cell) {
+    fn scale(&mut self, x: Value, k: i64, to: Slot) {
         match k {
             0 => return self.code.clear(to),
             1 => return self.code.copy(x, to),
@@ -253,7 +253,7 @@ impl Lower<'_> {
         }
     }
 
-    fn division_into(&mut self, a: &Expr, b: &Expr, remainder: bool, to: Cell) {
+    fn division_into(&mut self, a: &Expr, b: &Expr, remainder: bool, to: Slot) {
         let (a, b) = (self.value(a), self.value(b));
         let division = self.division();
         self.call(division.routine, a, b);
@@ -270,7 +270,7 @@ impl Lower<'_> {
         self.code.place(end);
     }
 
-    fn extreme_into(&mut self, operands: &[Expr], least: bool, to: Cell) {
+    fn extreme_into(&mut self, operands: &[Expr], least: bool, to: Slot) {
         let best = self.temp();
         let first = self.value(&operands[0]);
         self.code.copy(first, best);

@@ -11,12 +11,12 @@ pub(crate) struct Label(usize);
 
 /// A cell of data, by its place behind the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Cell(pub(crate) usize);
+pub(crate) struct Slot(pub(crate) usize);
 
 /// What A or B names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operand {
-    Cell(Cell),
+    Slot(Slot),
     /// A port's number, or the number that it takes as it stands.
     Number(i64),
     /// The C cell of the instruction at a label, where a routine's return address lies.
@@ -55,13 +55,13 @@ pub(crate) struct Datum {
 /// A cell with what is known of the open integer in it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Value {
-    pub(crate) cell: Cell,
+    pub(crate) cell: Slot,
     pub(crate) low: i64,
     pub(crate) high: i64,
 }
 
 impl Value {
-    pub(crate) fn any(cell: Cell) -> Self {
+    pub(crate) fn any(cell: Slot) -> Self {
         Self { cell, low: i64::MIN, high: i64::MAX }
     }
 
@@ -76,21 +76,21 @@ impl Value {
     }
 }
 
-/// Code and data of one action.
+/// Draft and data of one action.
 #[derive(Debug)]
-pub(crate) struct Code {
+pub(crate) struct Draft {
     pub(crate) instructions: Vec<Instruction>,
     pub(crate) data: Vec<Datum>,
     /// Index of the instruction that each label stands before.
     labels: Vec<Option<usize>>,
     /// Remarks for the listing, each before the instruction of that index.
     pub(crate) notes: Vec<(usize, String)>,
-    constants: BTreeMap<i64, Cell>,
-    pub(crate) zero: Cell,
-    pub(crate) ones: Cell,
+    constants: BTreeMap<i64, Slot>,
+    pub(crate) zero: Slot,
+    pub(crate) ones: Slot,
 }
 
-impl Code {
+impl Draft {
     pub(crate) fn new() -> Self {
         let mut code = Self {
             instructions: Vec::new(),
@@ -98,26 +98,26 @@ impl Code {
             labels: Vec::new(),
             notes: Vec::new(),
             constants: BTreeMap::new(),
-            zero: Cell(0),
-            ones: Cell(0),
+            zero: Slot(0),
+            ones: Slot(0),
         };
-        code.zero = code.cell("zero", 0);
-        code.ones = code.cell("ones", -1);
+        code.zero = code.slot("zero", 0);
+        code.ones = code.slot("ones", -1);
         code
     }
 
-    pub(crate) fn cell(&mut self, name: impl Into<String>, init: i64) -> Cell {
+    pub(crate) fn slot(&mut self, name: impl Into<String>, init: i64) -> Slot {
         self.data.push(Datum { name: name.into(), init: Init::Number(init) });
-        Cell(self.data.len() - 1)
+        Slot(self.data.len() - 1)
     }
 
     /// The cell of a constant, shared.
-    pub(crate) fn constant(&mut self, value: i64) -> Cell {
+    pub(crate) fn constant(&mut self, value: i64) -> Slot {
         if let Some(cell) = self.constants.get(&value) {
             return *cell;
         }
         let name = if value < 0 { format!("m{}", value.unsigned_abs()) } else { format!("k{value}") };
-        let cell = self.cell(name, value);
+        let cell = self.slot(name, value);
         self.constants.insert(value, cell);
         cell
     }
@@ -126,9 +126,9 @@ impl Code {
         Value { cell: self.constant(value), low: value, high: value }
     }
 
-    pub(crate) fn address_of(&mut self, label: Label) -> Cell {
+    pub(crate) fn address_of(&mut self, label: Label) -> Slot {
         self.data.push(Datum { name: format!("to_{}", label.0), init: Init::NegatedAddress(label) });
-        Cell(self.data.len() - 1)
+        Slot(self.data.len() - 1)
     }
 
     pub(crate) fn label(&mut self) -> Label {
@@ -147,7 +147,7 @@ impl Code {
     /// Puts `label` here. A jump to it that ends just before is dropped.
     pub(crate) fn place(&mut self, label: Label) {
         let end = self.instructions.len();
-        let zero = Operand::Cell(self.zero);
+        let zero = Operand::Slot(self.zero);
         let last = self.instructions.last();
         if last.is_some_and(|i| i.a == zero && i.b == zero && i.c == Next::At(label)) {
             self.instructions.pop();
@@ -166,23 +166,23 @@ impl Code {
     }
 
     /// `b ← b − a`.
-    pub(crate) fn sub(&mut self, a: Cell, b: Cell) {
-        self.push(Operand::Cell(a), Operand::Cell(b), Next::Following);
+    pub(crate) fn sub(&mut self, a: Slot, b: Slot) {
+        self.push(Operand::Slot(a), Operand::Slot(b), Next::Following);
     }
 
     /// `b ← b − a`, continuing at `label` if the result is ≤ 0.
-    pub(crate) fn sub_branch(&mut self, a: Cell, b: Cell, label: Label) {
-        self.push(Operand::Cell(a), Operand::Cell(b), Next::At(label));
+    pub(crate) fn sub_branch(&mut self, a: Slot, b: Slot, label: Label) {
+        self.push(Operand::Slot(a), Operand::Slot(b), Next::At(label));
     }
 
     /// `cell ← cell − value`.
-    pub(crate) fn sub_constant(&mut self, value: i64, cell: Cell) {
+    pub(crate) fn sub_constant(&mut self, value: i64, cell: Slot) {
         let constant = self.constant(value);
         self.sub(constant, cell);
     }
 
     /// Continues at `label` if `cell` ≤ 0.
-    pub(crate) fn branch(&mut self, cell: Cell, label: Label) {
+    pub(crate) fn branch(&mut self, cell: Slot, label: Label) {
         self.sub_branch(self.zero, cell, label);
     }
 
@@ -191,12 +191,12 @@ impl Code {
     }
 
     pub(crate) fn halt(&mut self) {
-        self.push(Operand::Cell(self.zero), Operand::Cell(self.zero), Next::Halt);
+        self.push(Operand::Slot(self.zero), Operand::Slot(self.zero), Next::Halt);
     }
 
     /// A port step; `b` is the address of its argument block.
-    pub(crate) fn port(&mut self, number: i64, block: Cell) {
-        self.push(Operand::Number(number), Operand::Cell(block), Next::Following);
+    pub(crate) fn port(&mut self, number: i64, block: Slot) {
+        self.push(Operand::Number(number), Operand::Slot(block), Next::Following);
     }
 
     /// A port step that takes a number as it stands.
@@ -204,12 +204,12 @@ impl Code {
         self.push(Operand::Number(number), Operand::Number(argument), Next::Following);
     }
 
-    pub(crate) fn clear(&mut self, cell: Cell) {
+    pub(crate) fn clear(&mut self, cell: Slot) {
         self.sub(cell, cell);
     }
 
     /// `cell ← value`.
-    pub(crate) fn set(&mut self, cell: Cell, value: i64) {
+    pub(crate) fn set(&mut self, cell: Slot, value: i64) {
         self.clear(cell);
         match value {
             0 => {}
@@ -222,7 +222,7 @@ impl Code {
     }
 
     /// `to ← from`, exact for every integer.
-    pub(crate) fn copy(&mut self, from: Value, to: Cell) {
+    pub(crate) fn copy(&mut self, from: Value, to: Slot) {
         let (zero, ones) = (self.zero, self.ones);
         if from.cell == to {
         } else if let Some(value) = from.constant() {
@@ -239,7 +239,7 @@ impl Code {
     }
 
     /// `to ← −x` for an `x` whose negation fits; faults `overflow` otherwise.
-    pub(crate) fn negate(&mut self, x: Cell, to: Cell) {
+    pub(crate) fn negate(&mut self, x: Slot, to: Slot) {
         if x == to {
             let zero = self.zero;
             self.sub(x, zero);
@@ -255,7 +255,7 @@ impl Code {
     }
 
     /// `to ← −1 − ones`, and `ones` is −1 again. What was subtracted from `ones` before is the sum that `to` gets.
-    pub(crate) fn take_ones(&mut self, to: Cell) {
+    pub(crate) fn take_ones(&mut self, to: Slot) {
         let ones = self.ones;
         self.clear(to);
         self.sub_constant(1, to);
@@ -265,7 +265,7 @@ impl Code {
     }
 
     /// `to ← to + x` in place, for an `x` whose negation fits.
-    pub(crate) fn add(&mut self, x: Value, to: Cell) {
+    pub(crate) fn add(&mut self, x: Value, to: Slot) {
         match x.constant() {
             Some(value) if value != i64::MIN => self.sub_constant(-value, to),
             _ => {
@@ -283,15 +283,16 @@ impl Code {
         let address = self.address_of(back);
         let continuation = Operand::Continuation(exit);
         self.push(continuation, continuation, Next::Following);
-        self.push(Operand::Cell(address), continuation, Next::Following);
-        self.jump(entry);
-        // Not `place`: the jump stays even where the routine follows.
+        self.push(Operand::Slot(address), continuation, Next::Following);
+        // −1 − 0 is ≤ 0, so this always jumps; unlike a plain jump it shows a reader of the code that what follows is reached.
+        let minus_one = self.constant(-1);
+        self.branch(minus_one, entry);
         self.labels[back.0] = Some(self.instructions.len());
     }
 
     /// The last instruction of a routine; the caller has filled in where it continues.
     pub(crate) fn leave(&mut self, exit: Label) {
         self.labels[exit.0] = Some(self.instructions.len());
-        self.push(Operand::Cell(self.zero), Operand::Cell(self.zero), Next::Halt);
+        self.push(Operand::Slot(self.zero), Operand::Slot(self.zero), Next::Halt);
     }
 }
