@@ -1,9 +1,9 @@
 //! Draft → cells: instructions from address 0 on, data behind them.
 
-use super::bounds::CODE_CELLS_MAX;
+use super::bounds::ACTION_CELLS_MAX;
 use super::draft::{Draft, Slot, Init, Instruction, Label, Next, Operand};
 
-/// The code needs more cells than [`CODE_CELLS_MAX`].
+/// The code needs more cells than [`ACTION_CELLS_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLong(pub(crate) usize);
 
@@ -11,7 +11,7 @@ pub(crate) struct TooLong(pub(crate) usize);
 pub(crate) fn assemble(draft: &Draft) -> Result<Vec<i64>, TooLong> {
     let code_len = draft.instructions.len() * 3;
     let total = code_len + draft.data.len();
-    if total > CODE_CELLS_MAX {
+    if total > ACTION_CELLS_MAX {
         return Err(TooLong(total));
     }
     let layout = Layout { draft };

@@ -43,7 +43,7 @@ pub const LOOP_PRODUCT_MAX: u64 = 1_000_000;
 pub const LITERAL_BYTES_MAX: usize = 1_024;
 
 /// Cells of one translated action, code and data. 1 MiB of memory at 8 bytes each.
-pub const CODE_CELLS_MAX: usize = 131_072;
+pub const ACTION_CELLS_MAX: usize = 131_072;
 
 /// Bytes of a record's key. With a contract's and a record's name a path stays below 256 bytes.
 pub const KEY_BYTES_MAX: usize = 128;
@@ -52,7 +52,7 @@ pub const KEY_BYTES_MAX: usize = 128;
 pub const TEXT_BYTES_MAX: usize = 16_384;
 
 /// Bits of a contract's Paillier modulus, least.
-pub const MODULUS_BITS_MIN: usize = 2_048;
+pub const KEY_BITS_MIN: usize = 2_048;
 
 /// Bits of a contract's Paillier modulus, most.
-pub const MODULUS_BITS_MAX: usize = 4_096;
+pub const KEY_BITS_MAX: usize = 4_096;

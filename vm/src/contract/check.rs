@@ -2,7 +2,7 @@
 
 use super::ast;
 use super::ast::{Account, Payee, PutValue, StmtKind, Type};
-use super::bounds::{LOOP_PRODUCT_MAX, MODULUS_BITS_MAX, MODULUS_BITS_MIN};
+use super::bounds::{LOOP_PRODUCT_MAX, KEY_BITS_MAX, KEY_BITS_MIN};
 use super::error::{DefinitionError, child};
 use super::parse::free_name;
 use super::tree::{Action, Contract, Event, Expr, Key, Kind, Layout, Local, Node, Param, Stmt, Window};
@@ -23,10 +23,10 @@ pub(crate) fn contract(definition: &ast::Definition) -> Result<Contract> {
 }
 
 fn key(key: &ast::Key) -> Result<Key> {
-    let want = format!("an odd decimal number of {MODULUS_BITS_MIN} to {MODULUS_BITS_MAX} bits");
+    let want = format!("an odd decimal number of {KEY_BITS_MIN} to {KEY_BITS_MAX} bits");
     let refuse = |got: String| DefinitionError::new(&key.at, got, &want);
     let modulus = Modulus::from_decimal(&key.modulus).map_err(|error| refuse(error.to_string()))?;
-    if !(MODULUS_BITS_MIN..=MODULUS_BITS_MAX).contains(&modulus.bits()) {
+    if !(KEY_BITS_MIN..=KEY_BITS_MAX).contains(&modulus.bits()) {
         return Err(refuse(format!("{} bits", modulus.bits())));
     }
     // Any odd N of that size but 2^k + 1 leaves room for both signs of 64 bits.

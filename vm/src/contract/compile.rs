@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::assemble::{TooLong, address, assemble};
-use super::bounds::CODE_CELLS_MAX;
+use super::bounds::ACTION_CELLS_MAX;
 use super::draft::Draft;
 use super::error::{DefinitionError, child};
 use super::tree::{Action, Contract, Event, Kind, Layout, Param};
@@ -111,7 +111,7 @@ fn compile_action(
     let (draft, addresses) = draft(contract, action);
     let cells = assemble(&draft).map_err(|TooLong(cells)| {
         let at = child("/actions", &action.name);
-        DefinitionError::new(&at, format!("{cells} cells of code"), format!("at most {CODE_CELLS_MAX}"))
+        DefinitionError::new(&at, format!("{cells} cells of code"), format!("at most {ACTION_CELLS_MAX}"))
     })?;
     let literals: Vec<Arc<str>> = action.literals.iter().map(|text| text.as_str().into()).collect();
     Ok(CompiledAction {
