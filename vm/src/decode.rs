@@ -248,40 +248,12 @@ impl Decoded {
 ///
 /// All steps but the last of a run fall through to the next.
 fn fuse(run: &[Static]) -> Option<(Op, usize)> {
-    let differ = |a: u32, b: u32, z: u32| a != b && b != z && a != z;
+    if let Some(idiom) = idiom(run) {
+        return Some(idiom);
+    }
     Some(match *run {
-        [s0, s1, s2, s3, ..]
-            if s0.clears()
-                && s3.clears()
-                && s1.b == s3.b
-                && (s2.a, s2.b) == (s3.b, s0.b)
-                && differ(s1.a, s0.b, s3.b) =>
-        {
-            (
-                Op::Move {
-                    a: s1.a,
-                    b: s0.b,
-                    z: s3.b,
-                    next: s3.next,
-                },
-                4,
-            )
-        }
-        [s0, s1, s2, ..]
-            if s2.clears() && s0.b == s2.b && s1.a == s2.b && differ(s0.a, s1.b, s2.b) =>
-        {
-            (
-                Op::Add {
-                    a: s0.a,
-                    b: s1.b,
-                    z: s2.b,
-                    next: s2.next,
-                },
-                3,
-            )
-        }
         // A pair must not take the first step of a longer idiom from it.
-        [s0, ref rest @ ..] if starts_idiom(rest) => single(s0),
+        [s0, ref rest @ ..] if idiom(rest).is_some() => single(s0),
         [s0, s1, ..] => match (s0.clears(), s1.clears()) {
             (true, true) => (
                 Op::ClearClear {
@@ -324,8 +296,26 @@ fn fuse(run: &[Static]) -> Option<(Op, usize)> {
     })
 }
 
-fn starts_idiom(run: &[Static]) -> bool {
-    run.len() >= 3 && fuse(run).is_some_and(|(_, steps)| steps >= 3)
+/// The idioms of three and four steps.
+fn idiom(run: &[Static]) -> Option<(Op, usize)> {
+    let differ = |a: u32, b: u32, z: u32| a != b && b != z && a != z;
+    let added = |s0: Static, s1: Static, s2: Static| {
+        (s2.clears() && s0.b == s2.b && s1.a == s2.b && differ(s0.a, s1.b, s2.b))
+            .then_some((s0.a, s1.b, s2.b, s2.next))
+    };
+    if let [s0, s1, s2, s3, ..] = *run
+        && s0.clears()
+        && let Some((a, b, z, next)) = added(s1, s2, s3)
+        && b == s0.b
+    {
+        return Some((Op::Move { a, b, z, next }, 4));
+    }
+    if let [s0, s1, s2, ..] = *run
+        && let Some((a, b, z, next)) = added(s0, s1, s2)
+    {
+        return Some((Op::Add { a, b, z, next }, 3));
+    }
+    None
 }
 
 fn single(step: Static) -> (Op, usize) {

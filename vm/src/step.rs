@@ -36,13 +36,13 @@ impl Made {
 }
 
 /// The charges of one step.
-struct Meter {
+pub(crate) struct Meter {
     left: u64,
     spent: u64,
 }
 
 impl Meter {
-    fn charge(&mut self, gas: u64) -> Result<(), Halt> {
+    pub(crate) fn charge(&mut self, gas: u64) -> Result<(), Halt> {
         self.left = self.left.checked_sub(gas).ok_or(Halt::Gas)?;
         self.spent += gas;
         Ok(())
@@ -83,7 +83,7 @@ impl Machine {
         };
         meter.charge(gas::OPEN_STEP)?;
         let made = if let Domain::Xor(key) = self.domain {
-            xor::step(self, key, at)?
+            xor::step(self, key, at, &mut meter)?
         } else {
             let (a, b) = (
                 self.address(at, &mut meter)?,

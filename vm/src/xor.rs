@@ -5,16 +5,21 @@
 //! Masking by one known-length key hides nothing from an adversary: two equal cells look equal, and one known value gives the key away.
 
 use crate::machine::Machine;
-use crate::step::Made;
+use crate::step::{Made, Meter};
 use crate::trace::TraceValue;
-use crate::{Fault, Halt};
+use crate::{Fault, Halt, gas};
 
 /// Makes the step at `at`, which lies in memory.
 ///
 /// # Errors
 /// [`Fault::Address`] for a negative A or B, one past the limit of cells, and for a jump to a negative address;
 /// [`Fault::Overflow`] where the unmasked difference does not fit.
-pub(crate) fn step(machine: &mut Machine, key: i64, at: usize) -> Result<Made, Halt> {
+pub(crate) fn step(
+    machine: &mut Machine,
+    key: i64,
+    at: usize,
+    meter: &mut Meter,
+) -> Result<Made, Halt> {
     let [a, b, c] = [
         machine.memory[at],
         machine.memory[at + 1],
@@ -37,6 +42,8 @@ pub(crate) fn step(machine: &mut Machine, key: i64, at: usize) -> Result<Made, H
     if next < 0 {
         return Err(Halt::Fault(Fault::Address));
     }
+    let grown = (to + 1).saturating_sub(machine.memory.len());
+    meter.charge(gas::CELL_GROWN * grown as u64)?;
     machine.set_word(to, result ^ key);
     machine.pc = next;
     Ok(Made {
