@@ -29,12 +29,18 @@ impl Account {
     /// [`WorldError`] where the state cannot be read, or holds what is no account.
     pub fn load(world: &dyn World, owner: &str) -> Result<Self, WorldError> {
         let path = Self::path(owner);
-        let Some(record) = world.load(&path)? else { return Ok(Self::default()) };
+        let Some(record) = world.load(&path)? else {
+            return Ok(Self::default());
+        };
         let number = |name: &str| record.get(name).and_then(Value::as_u64);
         let broken = || WorldError(format!("{path} is no account"));
         Ok(Self {
-            balance: number("balance").and_then(|n| Credits::new(n).ok()).ok_or_else(broken)?,
-            seq: number("seq").and_then(|n| Seq::new(n).ok()).ok_or_else(broken)?,
+            balance: number("balance")
+                .and_then(|n| Credits::new(n).ok())
+                .ok_or_else(broken)?,
+            seq: number("seq")
+                .and_then(|n| Seq::new(n).ok())
+                .ok_or_else(broken)?,
         })
     }
 
@@ -43,27 +49,48 @@ impl Account {
     /// # Errors
     /// [`WorldError`] from the state.
     pub fn store(&self, world: &mut dyn World, owner: &str) -> Result<(), WorldError> {
-        world.store(&Self::path(owner), json!({"balance": self.balance.get(), "seq": self.seq.get()}))
+        world.store(
+            &Self::path(owner),
+            json!({"balance": self.balance.get(), "seq": self.seq.get()}),
+        )
     }
 }
 
 /// Moves `amount` credits. 0 moves nothing.
-pub(crate) fn move_credits(world: &mut dyn World, from: &str, to: &str, amount: i64) -> Result<(), Stop> {
-    let credits = u64::try_from(amount).ok().and_then(|n| Credits::new(n).ok()).ok_or(Failure::Amount(amount))?;
+pub(crate) fn move_credits(
+    world: &mut dyn World,
+    from: &str,
+    to: &str,
+    amount: i64,
+) -> Result<(), Stop> {
+    let credits = u64::try_from(amount)
+        .ok()
+        .and_then(|n| Credits::new(n).ok())
+        .ok_or(Failure::Amount(amount))?;
     if credits == Credits::ZERO {
         return Ok(());
     }
+    if to.is_empty() {
+        return Err(Failure::NoWallet.into());
+    }
     let mut payer = Account::load(world, from)?;
-    payer.balance = payer.balance.checked_sub(credits).ok_or_else(|| Failure::InsufficientCredits {
-        account: from.to_owned(),
-        got: payer.balance.get(),
-        want: credits.get(),
-    })?;
+    payer.balance =
+        payer
+            .balance
+            .checked_sub(credits)
+            .ok_or_else(|| Failure::InsufficientCredits {
+                account: from.to_owned(),
+                got: payer.balance.get(),
+                want: credits.get(),
+            })?;
     if from == to {
         return Ok(());
     }
     let mut payee = Account::load(world, to)?;
-    payee.balance = payee.balance.checked_add(credits).ok_or_else(|| Failure::BalanceOverflow(to.to_owned()))?;
+    payee.balance = payee
+        .balance
+        .checked_add(credits)
+        .ok_or_else(|| Failure::BalanceOverflow(to.to_owned()))?;
     payer.store(world, from)?;
     payee.store(world, to)?;
     Ok(())

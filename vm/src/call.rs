@@ -19,7 +19,11 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, gas: 0, steps: 0 }
+        Self {
+            limit,
+            gas: 0,
+            steps: 0,
+        }
     }
 
     pub(crate) fn left(&self) -> u64 {
@@ -67,7 +71,8 @@ pub(crate) fn call(
     skip: &[&str],
     meter: &mut Meter,
 ) -> Result<Vec<Event>, Stop> {
-    meter.charge(gas::CALL + gas::CALL_CELLS_16 * (action.code.cells().len() as u64).div_ceil(16))?;
+    meter
+        .charge(gas::CALL + gas::CALL_CELLS_16 * (action.code.cells().len() as u64).div_ceil(16))?;
     let mut host = Host::new(action, journal, site.caller);
     let cells = arguments(action, &mut host, site, object, skip)?;
     meter.charge(host.codec.gas)?;
@@ -77,7 +82,9 @@ pub(crate) fn call(
         Some(modulus) => Machine::paillier(&action.code, cells_max, modulus, OpenOverflow::Fault),
     };
     for ((_, address), cell) in action.locals.iter().zip(cells) {
-        machine.write(*address, cell).map_err(|fault| Failure::Machine(fault.to_string()))?;
+        machine
+            .write(*address, cell)
+            .map_err(|fault| Failure::Machine(fault.to_string()))?;
     }
     let outcome = machine.run(&mut host, Limits::gas(meter.left()));
     meter.steps += outcome.steps;
@@ -113,8 +120,14 @@ fn arguments(
     object: &Map<String, Value>,
     skip: &[&str],
 ) -> Result<Vec<Cell>, Failure> {
-    let given = || object.iter().filter(|(name, _)| !skip.contains(&name.as_str()));
-    if let Some((name, _)) = given().find(|(name, _)| !action.params.iter().any(|param| param.name == **name)) {
+    let given = || {
+        object
+            .iter()
+            .filter(|(name, _)| !skip.contains(&name.as_str()))
+    };
+    if let Some((name, _)) =
+        given().find(|(name, _)| !action.params.iter().any(|param| param.name == **name))
+    {
         return Err(Failure::Param(format!("\"{name}\": unknown")));
     }
     let mut cells = vec![Cell::Open(0); action.locals.len()];
@@ -123,7 +136,9 @@ fn arguments(
     cells[TIMESTAMP] = open(site.timestamp);
     cells[OPEN] = Cell::Open(i64::from(site.open));
     for param in &action.params {
-        let value = object.get(&param.name).filter(|_| !skip.contains(&param.name.as_str()));
+        let value = object
+            .get(&param.name)
+            .filter(|_| !skip.contains(&param.name.as_str()));
         let Some(value) = value else {
             return Err(Failure::Param(format!("\"{}\": missing", param.name)));
         };
@@ -143,15 +158,22 @@ fn argument(
     let name = &param.name;
     let Some(layout) = param.layout else {
         let cell = host.codec.cell(action.locals[param.local].0, value);
-        cells[param.local] = cell.map_err(|problem| Failure::Param(format!("\"{name}\": {problem}")))?;
+        cells[param.local] =
+            cell.map_err(|problem| Failure::Param(format!("\"{name}\": {problem}")))?;
         return Ok(());
     };
     let layout = &action.layouts[layout];
     let object = value.as_object().ok_or_else(|| {
-        Failure::Param(format!("\"{name}\": got {}, want an object of \"{}\"", brief(value), layout.name))
+        Failure::Param(format!(
+            "\"{name}\": got {}, want an object of \"{}\"",
+            brief(value),
+            layout.name
+        ))
     })?;
-    let fields =
-        host.codec.param_cells(layout, object).map_err(|problem| Failure::Param(format!("\"{name}\"{problem}")))?;
+    let fields = host
+        .codec
+        .param_cells(layout, object)
+        .map_err(|problem| Failure::Param(format!("\"{name}\"{problem}")))?;
     for (place, cell) in cells[param.local..].iter_mut().zip(fields) {
         *place = cell;
     }

@@ -18,9 +18,11 @@
 //! chain's `open`.
 //!
 //! *Records.* A name bound to a `get` is a reference: it sees what any other name, `put` or `delete` did to that record. `put`
-//! replaces. A field left out of a `put`, or of a parameter that is a record, is 0, `false`, `""`, `null` or the trivial encryption of 0;
-//! a key or wallet cannot be left out. `delete` of a missing record fails the call, as `get` does. A record's key cannot be `set`.
+//! replaces. A field left out of a `put`, or of a parameter that is a record, is 0, `false`, `""` (of a wallet: no wallet), `null` or the trivial encryption
+//! of 0; a key cannot be left out. `delete` of a missing record fails the call, as `get` does. A record's key cannot be `set`.
 //! `{"put":[RECORD,{"var":NAME}]}` puts a whole record. A text key has 1 to 128 bytes, without `/` and control characters.
+//! A key may have up to three parts, `"key":["proposal","voter"]`: then KEY is an array, `{"get":["vote",[P,V]]}`, no part holds a comma, and
+//! the path is `CONTRACT/RECORD/P,V`.
 //! `count` includes what the call itself put and deleted.
 //!
 //! *Other contracts' records.* A record type with `"of":CONTRACT` stands for that contract's records of the same name, read-only; its

@@ -64,16 +64,22 @@ pub struct Executor {
 impl Executor {
     /// An executor of a chain that is `open` or not, whose genesis installed the contracts `builtins`.
     pub fn new(open: bool, builtins: Vec<String>) -> Self {
-        Self { open, builtins, translations: Mutex::new(HashMap::new()) }
+        Self {
+            open,
+            builtins,
+            translations: Mutex::new(HashMap::new()),
+        }
     }
 
     /// The executor of the chain `spec`.
     pub fn for_chain(spec: &ChainSpec) -> Self {
         let names = spec.contracts.iter().map(|contract| match contract {
             GenesisContract::BuiltIn(name) => (*name).to_owned(),
-            GenesisContract::Inline(definition) => {
-                definition.get("contract").and_then(Value::as_str).unwrap_or_default().to_owned()
-            }
+            GenesisContract::Inline(definition) => definition
+                .get("contract")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
         });
         Self::new(spec.open, names.collect())
     }
@@ -103,12 +109,20 @@ impl Executor {
         match self.run(&mut journal, site, body, &mut meter) {
             Ok(events) => {
                 journal.commit()?;
-                Ok(Receipt { failure: None, gas: meter.gas, steps: meter.steps, events })
+                Ok(Receipt {
+                    failure: None,
+                    gas: meter.gas,
+                    steps: meter.steps,
+                    events,
+                })
             }
             Err(Stop::World(error)) => Err(error),
-            Err(Stop::Failure(failure)) => {
-                Ok(Receipt { failure: Some(failure), gas: meter.gas, steps: meter.steps, events: Vec::new() })
-            }
+            Err(Stop::Failure(failure)) => Ok(Receipt {
+                failure: Some(failure),
+                gas: meter.gas,
+                steps: meter.steps,
+                events: Vec::new(),
+            }),
         }
     }
 
@@ -131,9 +145,18 @@ impl Executor {
             (TxBody::Contract(_), value) => {
                 let object = as_object(value)?;
                 let (contract, action) = (text(object, "type")?, text(object, "action")?);
-                self.contract_action(journal, site, contract, action, (object, &["type", "action"]), meter)
+                self.contract_action(
+                    journal,
+                    site,
+                    contract,
+                    action,
+                    (object, &["type", "action"]),
+                    meter,
+                )
             }
-            (TxBody::Actions(_), _) => Err(Failure::Malformed("want an array of actions".to_owned()).into()),
+            (TxBody::Actions(_), _) => {
+                Err(Failure::Malformed("want an array of actions".to_owned()).into())
+            }
         }
     }
 
@@ -148,7 +171,14 @@ impl Executor {
         let action = text(object, "action")?;
         if object.contains_key("contract") {
             let contract = text(object, "contract")?;
-            return self.contract_action(journal, site, contract, action, (object, &["action", "contract"]), meter);
+            return self.contract_action(
+                journal,
+                site,
+                contract,
+                action,
+                (object, &["action", "contract"]),
+                meter,
+            );
         }
         if NATIVE_ACTIONS.contains(&action) {
             native(action, journal, site.caller, object, meter)?;
@@ -163,10 +193,23 @@ impl Executor {
             }
         }
         match owners.as_slice() {
-            [contract] => self.contract_action(journal, site, contract, action, (object, &["action"]), meter),
-            [] => Err(Failure::UnknownAction(format!("unknown action {action:?}: no built-in contract has it")).into()),
+            [contract] => self.contract_action(
+                journal,
+                site,
+                contract,
+                action,
+                (object, &["action"]),
+                meter,
+            ),
+            [] => Err(Failure::UnknownAction(format!(
+                "unknown action {action:?}: no built-in contract has it"
+            ))
+            .into()),
             several => {
-                let problem = format!("action {action:?} needs its contract: {} have it", several.join(", "));
+                let problem = format!(
+                    "action {action:?} needs its contract: {} have it",
+                    several.join(", ")
+                );
                 Err(Failure::UnknownAction(problem).into())
             }
         }
@@ -181,26 +224,46 @@ impl Executor {
         (object, skip): (&Map<String, Value>, &[&str]),
         meter: &mut Meter,
     ) -> Result<Vec<Event>, Stop> {
-        let compiled =
-            self.translation(journal, contract)?.ok_or_else(|| Failure::UnknownContract(contract.to_owned()))?;
+        let compiled = self
+            .translation(journal, contract)?
+            .ok_or_else(|| Failure::UnknownContract(contract.to_owned()))?;
         let compiled = compiled.action(action).ok_or_else(|| {
-            Failure::UnknownAction(format!("unknown action {action:?} of contract {contract:?}"))
+            Failure::UnknownAction(format!(
+                "unknown action {action:?} of contract {contract:?}"
+            ))
         })?;
         call(compiled, journal, site, object, skip, meter)
     }
 
     /// The translation of an installed contract, kept for the next call.
-    fn translation(&self, journal: &Journal<'_>, name: &str) -> Result<Option<Arc<CompiledContract>>, Stop> {
+    fn translation(
+        &self,
+        journal: &Journal<'_>,
+        name: &str,
+    ) -> Result<Option<Arc<CompiledContract>>, Stop> {
         if !crate::contract::is_lower_name(name) {
             return Ok(None);
         }
-        let Some(hash) = journal.definition_hash(name)? else { return Ok(None) };
-        if let Some(known) = self.translations.lock().unwrap_or_else(PoisonError::into_inner).get(&hash) {
+        let Some(hash) = journal.definition_hash(name)? else {
+            return Ok(None);
+        };
+        if let Some(known) = self
+            .translations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&hash)
+        {
             return Ok(Some(known.clone()));
         }
-        let Some(definition) = journal.load(&definition_path(name))? else { return Ok(None) };
-        let compiled = Arc::new(CompiledContract::compile(&definition).map_err(Failure::Definition)?);
-        let mut translations = self.translations.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(definition) = journal.load(&definition_path(name))? else {
+            return Ok(None);
+        };
+        let compiled =
+            Arc::new(CompiledContract::compile(&definition).map_err(Failure::Definition)?);
+        let mut translations = self
+            .translations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if translations.len() >= TRANSLATIONS_MAX {
             // Rare, and a rebuilt translation is the same one.
             translations.clear();
@@ -211,9 +274,14 @@ impl Executor {
 }
 
 fn as_object(value: &Value) -> Result<&Map<String, Value>, Failure> {
-    value.as_object().ok_or_else(|| Failure::Malformed("want an object".to_owned()))
+    value
+        .as_object()
+        .ok_or_else(|| Failure::Malformed("want an object".to_owned()))
 }
 
 fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str, Failure> {
-    object.get(name).and_then(Value::as_str).ok_or_else(|| Failure::Malformed(format!("want a text \"{name}\"")))
+    object
+        .get(name)
+        .and_then(Value::as_str)
+        .ok_or_else(|| Failure::Malformed(format!("want a text \"{name}\"")))
 }

@@ -24,7 +24,10 @@ pub enum Failure {
         path: String,
     },
     /// A record's key that cannot stand in a path.
-    #[error("key {got:?} of {record}: want 1 to {} bytes without \"/\" and control characters", crate::KEY_BYTES_MAX)]
+    #[error(
+        "key {got:?} of {record}: want 1 to {} bytes without \"/\" and control characters, in a key of parts without \",\"",
+        crate::KEY_BYTES_MAX
+    )]
     Key {
         /// The record type.
         record: String,
@@ -61,6 +64,9 @@ pub enum Failure {
         /// The amount.
         want: u64,
     },
+    /// A transfer to the wallet `""`.
+    #[error("a transfer to no wallet")]
+    NoWallet,
     /// An amount that cannot be moved.
     #[error("amount {0}: want 0 to 2^53 - 1")]
     Amount(i64),

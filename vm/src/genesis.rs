@@ -34,18 +34,33 @@ pub enum GenesisError {
 /// [`GenesisError`].
 pub fn genesis(spec: &ChainSpec, world: &mut dyn World) -> Result<(), GenesisError> {
     for (address, credits) in &spec.alloc {
-        Account { balance: *credits, seq: Seq::ZERO }.store(world, &address.to_string())?;
+        Account {
+            balance: *credits,
+            seq: Seq::ZERO,
+        }
+        .store(world, &address.to_string())?;
     }
     for (place, contract) in spec.contracts.iter().enumerate() {
         let (name, definition) = match contract {
-            GenesisContract::BuiltIn(name) => ((*name).to_owned(), builtin_definition(name).unwrap_or_default()),
+            GenesisContract::BuiltIn(name) => (
+                (*name).to_owned(),
+                builtin_definition(name).unwrap_or_default(),
+            ),
             GenesisContract::Inline(definition) => (place.to_string(), definition.clone()),
         };
         let refused = |error| GenesisError::Definition { name, error };
         if definition.get("owner").is_some() {
-            return Err(refused(DefinitionError::new("/owner", "a member that the chain sets", "none")));
+            return Err(refused(DefinitionError::new(
+                "/owner",
+                "a member that the chain sets",
+                "none",
+            )));
         }
-        let path = definition_path(CompiledContract::compile(&definition).map_err(refused)?.name());
+        let path = definition_path(
+            CompiledContract::compile(&definition)
+                .map_err(refused)?
+                .name(),
+        );
         if world.exists(&path)? {
             return Err(GenesisError::Twice(path));
         }
@@ -53,7 +68,10 @@ pub fn genesis(spec: &ChainSpec, world: &mut dyn World) -> Result<(), GenesisErr
     }
     if world.exists(&definition_path("dao"))? {
         for admin in spec.admins.iter().map(ToString::to_string) {
-            world.store(&format!("dao/member/{admin}"), json!({"wallet": admin, "role": "admin"}))?;
+            world.store(
+                &format!("dao/member/{admin}"),
+                json!({"wallet": admin, "role": "admin"}),
+            )?;
         }
     }
     Ok(())

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::contract::{CompiledAction, FAIL_DIVISION, KEY_BYTES_MAX, Kind, Layout, port};
-use crate::failure::{Failure, Stop};
 use crate::account::move_credits;
+use crate::contract::{CompiledAction, FAIL_DIVISION, KEY_BYTES_MAX, KEY_PARTS_MAX, Kind, port};
+use crate::failure::{Failure, Stop};
 use crate::values::Codec;
 use crate::world::{Journal, World};
 use crate::{Cell, Event, Fault, PortCall, PortMemory, PortStop, Ports, WorldError, gas};
 
-/// A record's type and its key as a cell: an integer or a handle.
-type RecordId = (usize, i64);
+/// A record's type and the cells of its key, integers or handles; parts that it does not have are 0.
+type RecordId = (usize, [i64; KEY_PARTS_MAX]);
 
 /// A record as the call left it so far.
 #[derive(Debug)]
@@ -44,7 +44,11 @@ pub(crate) struct Host<'a, 'w> {
 }
 
 impl<'a, 'w> Host<'a, 'w> {
-    pub(crate) fn new(action: &'a CompiledAction, journal: &'a mut Journal<'w>, caller: &'a str) -> Self {
+    pub(crate) fn new(
+        action: &'a CompiledAction,
+        journal: &'a mut Journal<'w>,
+        caller: &'a str,
+    ) -> Self {
         Self {
             action,
             codec: Codec::new(action),
@@ -59,7 +63,10 @@ impl<'a, 'w> Host<'a, 'w> {
     /// Writes the changed records back and returns their gas. Call it once the run has halted.
     pub(crate) fn write_back(&mut self, gas_left: u64) -> Result<u64, Stop> {
         let mut gas = 0;
-        let dirty: Vec<_> = std::mem::take(&mut self.records).into_iter().filter(|(_, r)| r.dirty).collect();
+        let dirty: Vec<_> = std::mem::take(&mut self.records)
+            .into_iter()
+            .filter(|(_, r)| r.dirty)
+            .collect();
         for ((layout, _), record) in &dirty {
             gas += gas::STATE_WRITE + gas::STORED_BYTE * self.stored_bytes(*layout, record);
         }
@@ -80,14 +87,20 @@ impl<'a, 'w> Host<'a, 'w> {
     }
 
     fn stored_bytes(&self, layout: usize, record: &Record) -> u64 {
-        let Content::Present(cells) = &record.content else { return 0 };
+        let Content::Present(cells) = &record.content else {
+            return 0;
+        };
         let fields = self.action.layouts[layout].fields.iter().zip(cells);
-        let fields: u64 = fields.map(|((name, kind), cell)| name.len() as u64 + 4 + self.codec.bytes(*kind, cell)).sum();
+        let fields: u64 = fields
+            .map(|((name, kind), cell)| name.len() as u64 + 4 + self.codec.bytes(*kind, cell))
+            .sum();
         record.path.len() as u64 + fields
     }
 
     fn layout(&self, number: i64) -> Result<usize, PortStop> {
-        let layout = usize::try_from(number).ok().filter(|layout| *layout < self.action.layouts.len());
+        let layout = usize::try_from(number)
+            .ok()
+            .filter(|layout| *layout < self.action.layouts.len());
         layout.ok_or(PortStop::Fault(Fault::Address))
     }
 
@@ -97,24 +110,42 @@ impl<'a, 'w> Host<'a, 'w> {
         PortStop::Fail(0)
     }
 
-    fn path(&self, layout: &Layout, key: i64) -> Result<String, Failure> {
-        let (contract, name) = (&layout.contract, &layout.name);
-        if layout.key_kind() == Kind::Int {
-            return Ok(format!("{contract}/{name}/{key}"));
+    fn path(&self, (layout, key): RecordId) -> Result<String, Failure> {
+        let layout = &self.action.layouts[layout];
+        let mut path = format!("{}/{}", layout.contract, layout.name);
+        // A comma parts the parts, so none may hold one where there are several.
+        let several = layout.key.len() > 1;
+        for (i, (part, kind)) in key.iter().zip(layout.key_kinds()).enumerate() {
+            let integer = part.to_string();
+            let text = if kind == Kind::Int {
+                &integer
+            } else {
+                self.codec.texts.text(*part)
+            };
+            let foreign = |c: char| c == '/' || c.is_control() || (several && c == ',');
+            if text.is_empty() || text.len() > KEY_BYTES_MAX || text.contains(foreign) {
+                let record = format!("{}/{}", layout.contract, layout.name);
+                return Err(Failure::Key {
+                    record,
+                    got: text.chars().take(60).collect(),
+                });
+            }
+            path.push(if i == 0 { '/' } else { ',' });
+            path.push_str(text);
         }
-        let text = self.codec.texts.text(key);
-        let foreign = |c: char| c == '/' || c.is_control();
-        if text.is_empty() || text.len() > KEY_BYTES_MAX || text.contains(foreign) {
-            return Err(Failure::Key { record: format!("{contract}/{name}"), got: text.chars().take(60).collect() });
-        }
-        Ok(format!("{contract}/{name}/{text}"))
+        Ok(path)
     }
 
     /// The call's copy of a record, or an empty one that is known by its path only.
     fn entry(&mut self, id: RecordId) -> Result<&mut Record, PortStop> {
         if !self.records.contains_key(&id) {
-            let path = self.path(&self.action.layouts[id.0], id.1).map_err(|failure| self.stopped(failure))?;
-            let record = Record { path, existed: None, content: Content::Unread, dirty: false };
+            let path = self.path(id).map_err(|failure| self.stopped(failure))?;
+            let record = Record {
+                path,
+                existed: None,
+                content: Content::Unread,
+                dirty: false,
+            };
             self.records.insert(id, record);
         }
         Ok(self.records.get_mut(&id).expect("it was just put there"))
@@ -126,7 +157,10 @@ impl<'a, 'w> Host<'a, 'w> {
         if matches!(record.content, Content::Unread) && record.existed.is_none() {
             *gas += gas::STATE_READ;
             let path = record.path.clone();
-            let existed = self.journal.exists(&path).map_err(|error| self.stopped(error))?;
+            let existed = self
+                .journal
+                .exists(&path)
+                .map_err(|error| self.stopped(error))?;
             let record = self.entry(id)?;
             record.existed = Some(existed);
             if !existed {
@@ -138,8 +172,10 @@ impl<'a, 'w> Host<'a, 'w> {
 
     fn load(&mut self, memory: &mut dyn PortMemory, block: i64) -> Result<u64, PortStop> {
         let layout = self.layout(memory.read_open(block)?)?;
-        let key_field = i64::try_from(self.action.layouts[layout].key).expect("fields are bounded");
-        let id = (layout, memory.read_open(block + 1 + key_field)?);
+        let mut id = (layout, [0; KEY_PARTS_MAX]);
+        for (part, field) in id.1.iter_mut().zip(&self.action.layouts[layout].key) {
+            *part = memory.read_open(block + 1 + offset(*field))?;
+        }
         let mut gas = gas::PORT_RECORD;
         if matches!(self.entry(id)?.content, Content::Unread) {
             self.read(id, &mut gas).map_err(|stop| self.stopped(stop))?;
@@ -164,15 +200,25 @@ impl<'a, 'w> Host<'a, 'w> {
         record.content = Content::Absent;
         if let Some(value) = value {
             self.codec.gas = 0;
-            let cells = self.codec.record_cells(&self.action.layouts[id.0], id.1, &value);
+            let cells = self
+                .codec
+                .record_cells(&self.action.layouts[id.0], &id.1, &value);
             *gas += self.codec.gas;
             let path = &record.path;
-            record.content = Content::Present(cells.map_err(|problem| Failure::Record { path: path.clone(), problem })?);
+            record.content = Content::Present(cells.map_err(|problem| Failure::Record {
+                path: path.clone(),
+                problem,
+            })?);
         }
         Ok(())
     }
 
-    fn store(&mut self, memory: &mut dyn PortMemory, block: i64, gas_left: u64) -> Result<u64, PortStop> {
+    fn store(
+        &mut self,
+        memory: &mut dyn PortMemory,
+        block: i64,
+        gas_left: u64,
+    ) -> Result<u64, PortStop> {
         let layout = self.layout(memory.read_open(block)?)?;
         let of = &self.action.layouts[layout];
         let mut gas = gas::PORT_RECORD + gas::VALUE * of.fields.len() as u64;
@@ -181,8 +227,11 @@ impl<'a, 'w> Host<'a, 'w> {
             return Err(PortStop::Gas);
         }
         let cells = memory.read_many(block + 1, of.fields.len())?;
-        let key = cells[of.key].open().ok_or(Fault::Address)?;
-        let record = self.entry((layout, key))?;
+        let mut id = (layout, [0; KEY_PARTS_MAX]);
+        for (part, field) in id.1.iter_mut().zip(&of.key) {
+            *part = cells[*field].open().ok_or(Fault::Address)?;
+        }
+        let record = self.entry(id)?;
         record.content = Content::Present(cells);
         record.dirty = true;
         Ok(gas)
@@ -190,16 +239,34 @@ impl<'a, 'w> Host<'a, 'w> {
 
     /// What bringing the ciphertexts among values of those kinds to their canonical form costs at most.
     fn normalisations(&self, kinds: impl Iterator<Item = Kind>) -> u64 {
-        let Some(modulus) = &self.action.modulus else { return 0 };
-        gas::normalisation(modulus.bits() as u64) * kinds.filter(|kind| *kind == Kind::Cipher).count() as u64
+        let Some(modulus) = &self.action.modulus else {
+            return 0;
+        };
+        gas::normalisation(modulus.bits() as u64)
+            * kinds.filter(|kind| *kind == Kind::Cipher).count() as u64
+    }
+
+    /// Reads a block of a record type's number and a key; also the address behind it.
+    fn key_block(
+        &self,
+        memory: &mut dyn PortMemory,
+        block: i64,
+    ) -> Result<(RecordId, i64), PortStop> {
+        let layout = self.layout(memory.read_open(block)?)?;
+        let mut id = (layout, [0; KEY_PARTS_MAX]);
+        let mut at = block + 1;
+        for part in &mut id.1[..self.action.layouts[layout].key.len()] {
+            *part = memory.read_open(at)?;
+            at += 1;
+        }
+        Ok((id, at))
     }
 
     fn delete(&mut self, memory: &mut dyn PortMemory, block: i64) -> Result<u64, PortStop> {
-        let layout = self.layout(memory.read_open(block)?)?;
-        let key = memory.read_open(block + 1)?;
+        let (id, _) = self.key_block(memory, block)?;
         let mut gas = gas::PORT_RECORD;
-        let present = self.present((layout, key), &mut gas)?;
-        let record = self.entry((layout, key))?;
+        let present = self.present(id, &mut gas)?;
+        let record = self.entry(id)?;
         if !present {
             let path = record.path.clone();
             return Err(self.stopped(Failure::Missing { path }));
@@ -210,11 +277,10 @@ impl<'a, 'w> Host<'a, 'w> {
     }
 
     fn exists(&mut self, memory: &mut dyn PortMemory, block: i64) -> Result<u64, PortStop> {
-        let layout = self.layout(memory.read_open(block)?)?;
-        let key = memory.read_open(block + 1)?;
+        let (id, end) = self.key_block(memory, block)?;
         let mut gas = gas::PORT_RECORD;
-        let answer = self.present((layout, key), &mut gas)?;
-        memory.write(block + 2, i64::from(answer).into())?;
+        let answer = self.present(id, &mut gas)?;
+        memory.write(end, i64::from(answer).into())?;
         Ok(gas)
     }
 
@@ -223,15 +289,28 @@ impl<'a, 'w> Host<'a, 'w> {
         let of = &self.action.layouts[layout];
         let prefix = format!("{}/{}/", of.contract, of.name);
         let mut gas = gas::PORT_COUNT;
-        let counted = self.count_records(layout, &prefix, &mut gas).map_err(|error| self.stopped(error))?;
-        memory.write(block + 1, i64::try_from(counted).map_err(|_| Fault::Overflow)?.into())?;
+        let counted = self
+            .count_records(layout, &prefix, &mut gas)
+            .map_err(|error| self.stopped(error))?;
+        memory.write(
+            block + 1,
+            i64::try_from(counted).map_err(|_| Fault::Overflow)?.into(),
+        )?;
         Ok(gas)
     }
 
     /// The records below, and what the call itself put and deleted.
-    fn count_records(&mut self, layout: usize, prefix: &str, gas: &mut u64) -> Result<u64, WorldError> {
+    fn count_records(
+        &mut self,
+        layout: usize,
+        prefix: &str,
+        gas: &mut u64,
+    ) -> Result<u64, WorldError> {
         let mut count = self.journal.count(prefix)?;
-        for (_, record) in self.records.range_mut((layout, i64::MIN)..=(layout, i64::MAX)) {
+        for (_, record) in self
+            .records
+            .range_mut((layout, [i64::MIN; KEY_PARTS_MAX])..=(layout, [i64::MAX; KEY_PARTS_MAX]))
+        {
             *gas += 1;
             if !record.dirty {
                 continue;
@@ -243,12 +322,18 @@ impl<'a, 'w> Host<'a, 'w> {
                     *record.existed.insert(self.journal.exists(&record.path)?)
                 }
             };
-            count = count + u64::from(!matches!(record.content, Content::Absent)) - u64::from(existed);
+            count =
+                count + u64::from(!matches!(record.content, Content::Absent)) - u64::from(existed);
         }
         Ok(count)
     }
 
-    fn emit(&mut self, memory: &mut dyn PortMemory, block: i64, gas_left: u64) -> Result<u64, PortStop> {
+    fn emit(
+        &mut self,
+        memory: &mut dyn PortMemory,
+        block: i64,
+        gas_left: u64,
+    ) -> Result<u64, PortStop> {
         let number = usize::try_from(memory.read_open(block)?).map_err(|_| Fault::Address)?;
         let event = self.action.events.get(number).ok_or(Fault::Address)?;
         let mut gas = gas::PORT_EMIT + gas::VALUE * event.fields.len() as u64;
@@ -264,7 +349,9 @@ impl<'a, 'w> Host<'a, 'w> {
             return Err(PortStop::Gas);
         }
         let fields = event.fields.iter().zip(&cells);
-        let data = fields.map(|((name, kind), cell)| (name.clone(), self.codec.value(*kind, cell))).collect();
+        let data = fields
+            .map(|((name, kind), cell)| (name.clone(), self.codec.value(*kind, cell)))
+            .collect();
         self.events.push(Event {
             contract: self.action.contract.to_string(),
             event: event.name.clone(),
@@ -279,18 +366,25 @@ impl<'a, 'w> Host<'a, 'w> {
         let amount = memory.read_open(block + 2)?;
         let own = format!("contract:{}", self.action.contract);
         let from = if from == 0 { self.caller } else { &own };
-        let to = if to == 0 { &own } else { self.codec.texts.text(to) };
+        let to = if to == 0 {
+            &own
+        } else {
+            self.codec.texts.text(to)
+        };
         if let Err(stop) = move_credits(self.journal, from, to, amount) {
             return Err(self.stopped(stop));
         }
         // What the call read of accounts is stale now.
         let layouts = &self.action.layouts;
-        self.records.retain(|(layout, _), _| layouts[*layout].contract != "credits");
+        self.records
+            .retain(|(layout, _), _| layouts[*layout].contract != "credits");
         Ok(gas::TRANSFER)
     }
 
     fn fail(&mut self, number: i64) -> PortStop {
-        let reason = usize::try_from(number - 1).ok().and_then(|index| self.action.reasons.get(index));
+        let reason = usize::try_from(number - 1)
+            .ok()
+            .and_then(|index| self.action.reasons.get(index));
         match reason {
             Some(reason) => self.stopped(Failure::Require(reason.clone())),
             None if number == FAIL_DIVISION => self.stopped(Failure::DivisionByZero),
@@ -299,9 +393,21 @@ impl<'a, 'w> Host<'a, 'w> {
     }
 }
 
+fn offset(field: usize) -> i64 {
+    i64::try_from(field).expect("fields are bounded")
+}
+
 impl Ports for Host<'_, '_> {
-    fn call(&mut self, call: PortCall, memory: &mut dyn PortMemory, gas_left: u64) -> Result<u64, PortStop> {
-        let PortCall { a: number, b: argument } = call;
+    fn call(
+        &mut self,
+        call: PortCall,
+        memory: &mut dyn PortMemory,
+        gas_left: u64,
+    ) -> Result<u64, PortStop> {
+        let PortCall {
+            a: number,
+            b: argument,
+        } = call;
         let least = match number {
             port::LOAD | port::STORE | port::DELETE | port::EXISTS => gas::PORT_RECORD,
             port::COUNT => gas::PORT_COUNT,
@@ -325,4 +431,3 @@ impl Ports for Host<'_, '_> {
         }
     }
 }
-

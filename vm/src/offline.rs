@@ -80,7 +80,10 @@ pub fn check(definition: &str) -> Result<Summary, OfflineError> {
         cells: action.code().cells().len(),
         encrypted: action.modulus.is_some(),
     });
-    Ok(Summary { contract: contract.name().to_owned(), actions: actions.collect() })
+    Ok(Summary {
+        contract: contract.name().to_owned(),
+        actions: actions.collect(),
+    })
 }
 
 /// The Cryptoleq code of all actions, in the assembler's format (ASM.md); each assembles back to the same cells.
@@ -134,19 +137,33 @@ impl Default for Run<'_> {
 /// [`OfflineError`] where a text is not what it should be; a call that fails is a result.
 pub fn run(definition: &str, run: &Run<'_>) -> Result<Value, OfflineError> {
     let contract = CompiledContract::compile(&definition_of(definition)?)?;
-    let action = contract.action(run.action).ok_or_else(|| OfflineError::UnknownAction {
-        got: run.action.to_owned(),
-        want: contract.actions().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
-    })?;
+    let action = contract
+        .action(run.action)
+        .ok_or_else(|| OfflineError::UnknownAction {
+            got: run.action.to_owned(),
+            want: contract
+                .actions()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+                .join(", "),
+        })?;
     let params = object("parameters", "an object of parameters", run.params)?;
     let records = object("world", "an object of records by path", run.world)?;
     if records.values().any(|record| !record.is_object()) {
-        return Err(OfflineError::Shape { what: "world", want: "an object for each record" });
+        return Err(OfflineError::Shape {
+            what: "world",
+            want: "an object for each record",
+        });
     }
     let mut world: MemoryWorld = records.into_iter().collect();
     let mut meter = Meter::new(run.gas.get());
     let caller = run.caller.to_string();
-    let site = Site { caller: &caller, height: run.height.get(), timestamp: run.timestamp.get(), open: true };
+    let site = Site {
+        caller: &caller,
+        height: run.height.get(),
+        timestamp: run.timestamp.get(),
+        open: true,
+    };
     let mut journal = Journal::new(&mut world);
     let (failure, events) = match call(action, &mut journal, site, &params, &[], &mut meter) {
         Ok(events) => {
@@ -167,14 +184,22 @@ pub fn run(definition: &str, run: &Run<'_>) -> Result<Value, OfflineError> {
 }
 
 fn definition_of(text: &str) -> Result<Value, OfflineError> {
-    json::parse_strict(text, FILE_DEPTH_MAX)
-        .map_err(|error| OfflineError::Json { what: "definition", error: error.to_string() })
+    json::parse_strict(text, FILE_DEPTH_MAX).map_err(|error| OfflineError::Json {
+        what: "definition",
+        error: error.to_string(),
+    })
 }
 
 /// Parameters and worlds may hold integers beyond 2^53, so they are read by the lax parser.
-fn object(what: &'static str, want: &'static str, text: &str) -> Result<Map<String, Value>, OfflineError> {
-    let value: Value =
-        serde_json::from_str(text).map_err(|error| OfflineError::Json { what, error: error.to_string() })?;
+fn object(
+    what: &'static str,
+    want: &'static str,
+    text: &str,
+) -> Result<Map<String, Value>, OfflineError> {
+    let value: Value = serde_json::from_str(text).map_err(|error| OfflineError::Json {
+        what,
+        error: error.to_string(),
+    })?;
     match value {
         Value::Object(object) => Ok(object),
         _ => Err(OfflineError::Shape { what, want }),

@@ -56,7 +56,9 @@ pub trait World {
     /// # Errors
     /// [`WorldError`].
     fn definition_hash(&self, contract: &str) -> Result<Option<[u8; 32]>, WorldError> {
-        Ok(self.load(&definition_path(contract))?.map(|definition| record_hash(&definition)))
+        Ok(self
+            .load(&definition_path(contract))?
+            .map(|definition| record_hash(&definition)))
     }
 }
 
@@ -110,7 +112,8 @@ impl FromIterator<(String, Value)> for MemoryWorld {
 impl MemoryWorld {
     fn insert(&mut self, path: &str, record: Value) {
         if let Some(contract) = path.strip_prefix(DEFINITIONS) {
-            self.definitions.insert(contract.to_owned(), record_hash(&record));
+            self.definitions
+                .insert(contract.to_owned(), record_hash(&record));
         }
         self.records.insert(path.to_owned(), record);
     }
@@ -126,8 +129,12 @@ impl World for MemoryWorld {
     }
 
     fn count(&self, prefix: &str) -> Result<u64, WorldError> {
-        let from = self.records.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
-        Ok(from.take_while(|(path, _)| path.starts_with(prefix)).count() as u64)
+        let from = self
+            .records
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        Ok(from
+            .take_while(|(path, _)| path.starts_with(prefix))
+            .count() as u64)
     }
 
     fn store(&mut self, path: &str, record: Value) -> Result<(), WorldError> {
@@ -165,7 +172,10 @@ struct Change {
 impl<'a> Journal<'a> {
     /// An empty journal over `below`.
     pub fn new(below: &'a mut dyn World) -> Self {
-        Self { below, changes: BTreeMap::new() }
+        Self {
+            below,
+            changes: BTreeMap::new(),
+        }
     }
 
     /// Writes every change to the world below, in the order of the paths.
@@ -188,7 +198,8 @@ impl<'a> Journal<'a> {
             Some(change) => change.now = now,
             None => {
                 let existed = self.below.exists(path)?;
-                self.changes.insert(path.to_owned(), Change { existed, now });
+                self.changes
+                    .insert(path.to_owned(), Change { existed, now });
             }
         }
         Ok(())
@@ -212,7 +223,9 @@ impl World for Journal<'_> {
 
     fn count(&self, prefix: &str) -> Result<u64, WorldError> {
         let mut count = self.below.count(prefix)?;
-        let from = self.changes.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let from = self
+            .changes
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         for (_, change) in from.take_while(|(path, _)| path.starts_with(prefix)) {
             count = count + u64::from(change.now.is_some()) - u64::from(change.existed);
         }

@@ -4,7 +4,7 @@
 //! top by a fixed threshold: subtract 2^(n−1) if it is in, double, n times. n is 7, 15, 31 or 63, whichever the operand
 //! needs, so that small numbers are cheap.
 
-use super::draft::{Slot, Draft, Label, Value};
+use super::draft::{Draft, Label, Slot, Value};
 
 /// The widths that the routines tell apart, in bits.
 const WIDTHS: [u32; 4] = [63, 31, 15, 7];
@@ -144,7 +144,10 @@ fn split_sign(code: &mut Draft, value: Slot, magnitude: Slot, sign: Slot) {
 impl Product {
     /// Reserves the cells; [`Product::emit`] writes the code.
     pub(crate) fn new(code: &mut Draft) -> Self {
-        Self { routine: Routine::new(code, "mul"), product: code.slot("mul_product", 0) }
+        Self {
+            routine: Routine::new(code, "mul"),
+            product: code.slot("mul_product", 0),
+        }
     }
 
     /// product ← left × right, or a fault `overflow`.
@@ -190,7 +193,14 @@ impl Product {
         let negative = code.label();
         code.branch(sign, negative);
         code.sub_constant(-1, sum);
-        code.copy(Value { cell: sum, low: 0, high: i64::MAX }, product);
+        code.copy(
+            Value {
+                cell: sum,
+                low: 0,
+                high: i64::MAX,
+            },
+            product,
+        );
         code.jump(routine.exit);
         code.place(negative);
         code.set(product, -1);
@@ -218,7 +228,12 @@ impl Division {
 
     /// Quotient and remainder of left / right; continues at `by_zero` for a divisor of 0.
     pub(crate) fn emit(&self, code: &mut Draft, by_zero: Label) {
-        let Self { routine, walk, remainder, .. } = *self;
+        let Self {
+            routine,
+            walk,
+            remainder,
+            ..
+        } = *self;
         let divisor = code.slot("div_divisor", 0); // −|right|
         let divisor_positive = code.slot("div_divisor_positive", 0);
         let scratch = code.slot("div_scratch", 0);
@@ -227,7 +242,13 @@ impl Division {
         code.note("routine: divide");
         code.place(routine.entry);
         split_sign(code, routine.left, walk.rest, self.remainder_sign);
-        multiply_signs(code, routine.right, divisor, self.remainder_sign, self.quotient_sign);
+        multiply_signs(
+            code,
+            routine.right,
+            divisor,
+            self.remainder_sign,
+            self.quotient_sign,
+        );
         // Of a value ≤ 0, −1 − value is ≤ 0 for −1 and 0 only, and one more is ≤ 0 for 0 only.
         let (nearly, nonzero) = (code.label(), code.label());
         code.set(scratch, -1);
@@ -277,7 +298,12 @@ impl Division {
 
     /// A divisor above 2^62 is in the dividend once or not at all; any other continues at `small`.
     fn large_divisor(&self, code: &mut Draft, divisor: Slot, scratch: Slot, small: Label) {
-        let Self { routine, walk, remainder, .. } = *self;
+        let Self {
+            routine,
+            walk,
+            remainder,
+            ..
+        } = *self;
         let (large, none) = (code.label(), code.label());
         let (bound, minus_bound) = (code.constant((1 << 62) + 1), code.constant(-(1 << 62) - 1));
         code.sub_branch(minus_bound, divisor, large);
@@ -303,7 +329,14 @@ impl Division {
 fn multiply_signs(code: &mut Draft, value: Slot, magnitude: Slot, left_sign: Slot, sign: Slot) {
     let (negative, done) = (code.label(), code.label());
     code.branch(value, negative);
-    code.copy(Value { cell: left_sign, low: -1, high: 1 }, sign);
+    code.copy(
+        Value {
+            cell: left_sign,
+            low: -1,
+            high: 1,
+        },
+        sign,
+    );
     code.negate(value, magnitude);
     code.jump(done);
     code.place(negative);

@@ -1,7 +1,7 @@
 //! Draft → cells: instructions from address 0 on, data behind them.
 
 use super::bounds::ACTION_CELLS_MAX;
-use super::draft::{Draft, Slot, Init, Instruction, Label, Next, Operand};
+use super::draft::{Draft, Init, Instruction, Label, Next, Operand, Slot};
 
 /// The code needs more cells than [`ACTION_CELLS_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,11 @@ impl Layout<'_> {
             Next::At(label) => self.label(label),
             Next::Halt => -1,
         };
-        [self.operand(instruction.a), self.operand(instruction.b), next]
+        [
+            self.operand(instruction.a),
+            self.operand(instruction.b),
+            next,
+        ]
     }
 }
 

@@ -21,8 +21,8 @@ pub(crate) enum Type {
 pub(crate) struct RecordType {
     pub(crate) at: String,
     pub(crate) name: String,
-    /// Position of the key in `fields`.
-    pub(crate) key: usize,
+    /// Positions of the key's parts in `fields`, in the order of the key.
+    pub(crate) key: Vec<usize>,
     pub(crate) fields: Vec<(String, Type)>,
     /// The contract whose records these are, if another's: then they can only be read.
     pub(crate) of: Option<String>,
@@ -60,16 +60,40 @@ pub(crate) struct Stmt {
 
 #[derive(Debug, Clone)]
 pub(crate) enum StmtKind {
-    Require { cond: Expr, reason: String },
+    Require {
+        cond: Expr,
+        reason: String,
+    },
     Let(Vec<(String, Expr)>),
     /// Targets as written (`name` or `name.field`).
     Set(Vec<(String, Expr)>),
-    Put { record: String, value: PutValue },
-    Delete { record: String, key: Expr },
-    If { cond: Expr, then: Vec<Stmt>, otherwise: Vec<Stmt> },
-    Repeat { times: Expr, counter: Option<String>, body: Vec<Stmt> },
-    Emit { event: String, fields: Vec<(String, Expr)> },
-    Transfer { from: Account, to: Payee, amount: Expr },
+    Put {
+        record: String,
+        value: PutValue,
+    },
+    Delete {
+        record: String,
+        key: Vec<Expr>,
+    },
+    If {
+        cond: Expr,
+        then: Vec<Stmt>,
+        otherwise: Vec<Stmt>,
+    },
+    Repeat {
+        times: Expr,
+        counter: Option<String>,
+        body: Vec<Stmt>,
+    },
+    Emit {
+        event: String,
+        fields: Vec<(String, Expr)>,
+    },
+    Transfer {
+        from: Account,
+        to: Payee,
+        amount: Expr,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -108,9 +132,19 @@ pub(crate) enum ExprKind {
     Null,
     Var(String),
     Op(Op, Vec<Expr>),
-    Get { record: String, key: Box<Expr>, field: Option<String> },
-    Exists { record: String, key: Box<Expr> },
-    Count { record: String },
+    /// `key` has an expression for each part.
+    Get {
+        record: String,
+        key: Vec<Expr>,
+        field: Option<String>,
+    },
+    Exists {
+        record: String,
+        key: Vec<Expr>,
+    },
+    Count {
+        record: String,
+    },
 }
 
 /// The operators that take plain values.

@@ -15,6 +15,9 @@ pub const RECORDS_MAX: usize = 64;
 /// Fields of one record type. A record lies in one run of cells, so this bounds a window too.
 pub const FIELDS_MAX: usize = 64;
 
+/// Fields that make up one record's key.
+pub const KEY_PARTS_MAX: usize = 3;
+
 /// Actions of one contract.
 pub const ACTIONS_MAX: usize = 64;
 
@@ -45,7 +48,7 @@ pub const LITERAL_BYTES_MAX: usize = 1_024;
 /// Cells of one translated action, code and data. 1 MiB of memory at 8 bytes each.
 pub const ACTION_CELLS_MAX: usize = 131_072;
 
-/// Bytes of a record's key. With a contract's and a record's name a path stays below 256 bytes.
+/// Bytes of each part of a record's key. With a contract's and a record's name a path stays below 512 bytes.
 pub const KEY_BYTES_MAX: usize = 128;
 
 /// Bytes of a text in a parameter or a record.

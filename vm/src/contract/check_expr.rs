@@ -29,12 +29,22 @@ impl Checker<'_> {
         match (&expr.kind, want) {
             (ExprKind::Text(text), Kind::Wallet) => {
                 if Address::from_str(text).is_err() {
-                    return Err(DefinitionError::new(&expr.at, format!("\"{text}\""), "a wallet, did:key:z6Mk…"));
+                    return Err(DefinitionError::new(
+                        &expr.at,
+                        format!("\"{text}\""),
+                        "a wallet, did:key:z6Mk…",
+                    ));
                 }
                 let node = Node::Const(self.literal(text));
-                return Ok(Expr { kind: Kind::Wallet, node });
+                return Ok(Expr {
+                    kind: Kind::Wallet,
+                    node,
+                });
             }
-            (ExprKind::Null | ExprKind::Bool(_) | ExprKind::Int(_) | ExprKind::Text(_), Kind::Json) => {
+            (
+                ExprKind::Null | ExprKind::Bool(_) | ExprKind::Int(_) | ExprKind::Text(_),
+                Kind::Json,
+            ) => {
                 let value = match &expr.kind {
                     ExprKind::Bool(b) => (*b).into(),
                     ExprKind::Int(n) => (*n).into(),
@@ -42,7 +52,10 @@ impl Checker<'_> {
                     _ => serde_json::Value::Null,
                 };
                 let node = Node::Const(self.literal(&json::canonical(&value)));
-                return Ok(Expr { kind: Kind::Json, node });
+                return Ok(Expr {
+                    kind: Kind::Json,
+                    node,
+                });
             }
             _ => {}
         }
@@ -52,7 +65,11 @@ impl Checker<'_> {
                 Kind::Cipher => format!("{want}: a ciphertext has no open value"),
                 _ => want.to_string(),
             };
-            return Err(DefinitionError::new(&expr.at, checked.kind.to_string(), want));
+            return Err(DefinitionError::new(
+                &expr.at,
+                checked.kind.to_string(),
+                want,
+            ));
         }
         // It keeps its own kind: what is known of its range depends on it.
         Ok(checked)
@@ -61,42 +78,66 @@ impl Checker<'_> {
     /// The handle of a literal text.
     pub(super) fn literal(&mut self, text: &str) -> i64 {
         let literals = &mut self.action.literals;
-        let index = literals.iter().position(|known| known == text).unwrap_or_else(|| {
-            literals.push(text.to_owned());
-            literals.len() - 1
-        });
+        let index = literals
+            .iter()
+            .position(|known| known == text)
+            .unwrap_or_else(|| {
+                literals.push(text.to_owned());
+                literals.len() - 1
+            });
         i64::try_from(index).expect("literals are bounded") + 1
     }
 
     pub(super) fn expression(&mut self, expr: &ast::Expr) -> Result<Expr> {
         let at = &expr.at;
         Ok(match &expr.kind {
-            ExprKind::Int(n) => Expr { kind: Kind::Int, node: Node::Const(*n) },
-            ExprKind::Bool(b) => Expr { kind: Kind::Bool, node: Node::Const(i64::from(*b)) },
-            ExprKind::Text(text) => Expr { kind: Kind::Text, node: Node::Const(self.literal(text)) },
-            ExprKind::Null => Expr { kind: Kind::Json, node: Node::Const(self.literal("null")) },
+            ExprKind::Int(n) => Expr {
+                kind: Kind::Int,
+                node: Node::Const(*n),
+            },
+            ExprKind::Bool(b) => Expr {
+                kind: Kind::Bool,
+                node: Node::Const(i64::from(*b)),
+            },
+            ExprKind::Text(text) => Expr {
+                kind: Kind::Text,
+                node: Node::Const(self.literal(text)),
+            },
+            ExprKind::Null => Expr {
+                kind: Kind::Json,
+                node: Node::Const(self.literal("null")),
+            },
             ExprKind::Var(name) => self.variable(name, &child(at, "var"))?,
             ExprKind::Op(op, operands) => self.operator(*op, operands, expr)?,
             ExprKind::Get { record, key, field } => {
                 let at = child(at, "get");
                 let layout = self.record(record, &child(&at, "0"))?;
-                let key = Box::new(self.expect(key, self.layouts[layout].key_kind())?);
+                let key = self.key(key, layout, &child(&at, "1"))?;
                 let Some(field) = field else {
                     let want = "a let name for it, or [RECORD,KEY,FIELD] for one field";
                     return Err(DefinitionError::new(&at, "a whole record", want));
                 };
                 let (field, kind) = self.field(layout, field, &child(&at, "2"))?;
                 let window = self.window("get", layout);
-                Expr { kind, node: Node::Get { window, key, field } }
+                Expr {
+                    kind,
+                    node: Node::Get { window, key, field },
+                }
             }
             ExprKind::Exists { record, key } => {
                 let layout = self.record(record, &child(at, "exists/0"))?;
-                let key = Box::new(self.expect(key, self.layouts[layout].key_kind())?);
-                Expr { kind: Kind::Bool, node: Node::Exists { layout, key } }
+                let key = self.key(key, layout, &child(at, "exists/1"))?;
+                Expr {
+                    kind: Kind::Bool,
+                    node: Node::Exists { layout, key },
+                }
             }
             ExprKind::Count { record } => {
                 let layout = self.record(record, &child(at, "count"))?;
-                Expr { kind: Kind::Int, node: Node::Count { layout } }
+                Expr {
+                    kind: Kind::Int,
+                    node: Node::Count { layout },
+                }
             }
         })
     }
@@ -108,35 +149,54 @@ impl Checker<'_> {
         };
         let Some(bound) = self.lookup(name).cloned() else {
             let want = "a parameter, a let name, caller, height, timestamp or open";
-            return Err(DefinitionError::new(at, format!("the unknown name \"{name}\""), want));
+            return Err(DefinitionError::new(
+                at,
+                format!("the unknown name \"{name}\""),
+                want,
+            ));
         };
         match (bound, field) {
-            (Name::Plain { local, .. }, None) => {
-                Ok(Expr { kind: self.action.locals[local].kind, node: Node::Local(local) })
-            }
-            (Name::Plain { .. }, Some(_)) => {
-                Err(DefinitionError::new(at, format!("a field of the plain value \"{name}\""), "a record's name"))
-            }
+            (Name::Plain { local, .. }, None) => Ok(Expr {
+                kind: self.action.locals[local].kind,
+                node: Node::Local(local),
+            }),
+            (Name::Plain { .. }, Some(_)) => Err(DefinitionError::new(
+                at,
+                format!("a field of the plain value \"{name}\""),
+                "a record's name",
+            )),
             (Name::Window(window), Some(field)) => {
                 let (field, kind) = self.field(self.action.windows[window].layout, field, at)?;
-                Ok(Expr { kind, node: Node::Field { window, field } })
+                Ok(Expr {
+                    kind,
+                    node: Node::Field { window, field },
+                })
             }
             (Name::Record { layout, first }, Some(field)) => {
                 let (field, kind) = self.field(layout, field, at)?;
-                Ok(Expr { kind, node: Node::Local(first + field) })
+                Ok(Expr {
+                    kind,
+                    node: Node::Local(first + field),
+                })
             }
-            (Name::Window(_) | Name::Record { .. }, None) => {
-                Err(DefinitionError::new(at, format!("the whole record \"{name}\""), "one of its fields, NAME.FIELD"))
-            }
+            (Name::Window(_) | Name::Record { .. }, None) => Err(DefinitionError::new(
+                at,
+                format!("the whole record \"{name}\""),
+                "one of its fields, NAME.FIELD",
+            )),
         }
     }
 
     fn field(&self, layout: usize, field: &str, at: &str) -> Result<(usize, Kind)> {
         let layout = &self.layouts[layout];
-        let position = layout.fields.iter().position(|(known, _)| known == field).ok_or_else(|| {
-            let want = format!("a field of \"{}\"", layout.name);
-            DefinitionError::new(at, format!("the unknown field \"{field}\""), want)
-        })?;
+        let position = layout
+            .fields
+            .iter()
+            .position(|(known, _)| known == field)
+            .ok_or_else(|| {
+                let want = format!("a field of \"{}\"", layout.name);
+                DefinitionError::new(at, format!("the unknown field \"{field}\""), want)
+            })?;
         Ok((position, layout.fields[position].1))
     }
 
@@ -149,9 +209,19 @@ impl Checker<'_> {
                 Ok(not(operand))
             }
             Op::And | Op::Or => {
-                let operands = operands.iter().map(|e| self.condition(e)).collect::<Result<Vec<_>>>()?;
-                let node = if op == Op::And { Node::And(operands) } else { Node::Or(operands) };
-                Ok(Expr { kind: Kind::Bool, node })
+                let operands = operands
+                    .iter()
+                    .map(|e| self.condition(e))
+                    .collect::<Result<Vec<_>>>()?;
+                let node = if op == Op::And {
+                    Node::And(operands)
+                } else {
+                    Node::Or(operands)
+                };
+                Ok(Expr {
+                    kind: Kind::Bool,
+                    node,
+                })
             }
             Op::If => self.choice(operands),
             Op::Add | Op::Sub => self.sum(op, operands),
@@ -164,10 +234,17 @@ impl Checker<'_> {
                     _ => {
                         let divisor = Box::new(operands.pop().expect("two operands"));
                         let dividend = Box::new(operands.pop().expect("two operands"));
-                        if op == Op::Div { Node::Div(dividend, divisor) } else { Node::Rem(dividend, divisor) }
+                        if op == Op::Div {
+                            Node::Div(dividend, divisor)
+                        } else {
+                            Node::Rem(dividend, divisor)
+                        }
                     }
                 };
-                Ok(Expr { kind: Kind::Int, node })
+                Ok(Expr {
+                    kind: Kind::Int,
+                    node,
+                })
             }
         }
     }
@@ -187,7 +264,11 @@ impl Checker<'_> {
             (a, b)
         };
         if !a.kind.fits(b.kind) && !b.kind.fits(a.kind) {
-            return Err(DefinitionError::new(&right.at, b.kind.to_string(), a.kind.to_string()));
+            return Err(DefinitionError::new(
+                &right.at,
+                b.kind.to_string(),
+                a.kind.to_string(),
+            ));
         }
         Ok((a, b))
     }
@@ -204,10 +285,21 @@ impl Checker<'_> {
     fn equality(&mut self, negated: bool, left: &ast::Expr, right: &ast::Expr) -> Result<Expr> {
         let (a, b) = self.alike(left, right)?;
         if a.kind == Kind::Cipher || b.kind == Kind::Cipher {
-            let at = if a.kind == Kind::Cipher { &left.at } else { &right.at };
-            return Err(DefinitionError::new(at, "encrypted", "an open value: ciphertexts cannot be compared"));
+            let at = if a.kind == Kind::Cipher {
+                &left.at
+            } else {
+                &right.at
+            };
+            return Err(DefinitionError::new(
+                at,
+                "encrypted",
+                "an open value: ciphertexts cannot be compared",
+            ));
         }
-        let equal = Expr { kind: Kind::Bool, node: Node::Compare(Compare::Eq, Box::new(a), Box::new(b)) };
+        let equal = Expr {
+            kind: Kind::Bool,
+            node: Node::Compare(Compare::Eq, Box::new(a), Box::new(b)),
+        };
         Ok(if negated { not(equal) } else { equal })
     }
 
@@ -220,7 +312,11 @@ impl Checker<'_> {
                     Kind::Cipher => "int: ciphertexts cannot be compared",
                     _ => "int",
                 };
-                return Err(DefinitionError::new(&operand.at, expr.kind.to_string(), want));
+                return Err(DefinitionError::new(
+                    &operand.at,
+                    expr.kind.to_string(),
+                    want,
+                ));
             }
             checked.push(expr);
         }
@@ -232,13 +328,19 @@ impl Checker<'_> {
                 _ => (Compare::Le, b, a),
             };
             let node = Node::Compare(compare, Box::new(a.clone()), Box::new(b.clone()));
-            Expr { kind: Kind::Bool, node }
+            Expr {
+                kind: Kind::Bool,
+                node,
+            }
         };
         let mut pairs: Vec<_> = checked.windows(2).map(|w| pair(&w[0], &w[1])).collect();
         match pairs.len() {
             1 => Ok(pairs.remove(0)),
             // JsonLogic's "between": the middle operand is pure, so reading it twice changes nothing.
-            _ => Ok(Expr { kind: Kind::Bool, node: Node::And(pairs) }),
+            _ => Ok(Expr {
+                kind: Kind::Bool,
+                node: Node::And(pairs),
+            }),
         }
     }
 
@@ -259,7 +361,11 @@ impl Checker<'_> {
                 kind = match kind {
                     Some(kind) if value.kind.fits(kind) => Some(kind),
                     Some(kind) if !kind.fits(value.kind) => {
-                        return Err(DefinitionError::new(&operand.at, value.kind.to_string(), kind.to_string()));
+                        return Err(DefinitionError::new(
+                            &operand.at,
+                            value.kind.to_string(),
+                            kind.to_string(),
+                        ));
                     }
                     _ => Some(value.kind),
                 };
@@ -280,7 +386,10 @@ impl Checker<'_> {
         while let (Some(cond), Some(value)) = (values.next(), values.next()) {
             branches.push((cond, value));
         }
-        Ok(Expr { kind, node: Node::If(branches, otherwise) })
+        Ok(Expr {
+            kind,
+            node: Node::If(branches, otherwise),
+        })
     }
 
     fn sum(&mut self, op: Op, operands: &[ast::Expr]) -> Result<Expr> {
@@ -304,7 +413,11 @@ impl Checker<'_> {
         for operand in operands {
             let value = self.expression(operand)?;
             if !value.kind.fits(Kind::Cipher) {
-                return Err(DefinitionError::new(&operand.at, value.kind.to_string(), "int"));
+                return Err(DefinitionError::new(
+                    &operand.at,
+                    value.kind.to_string(),
+                    "int",
+                ));
             }
             checked.push(value);
         }
@@ -314,20 +427,36 @@ impl Checker<'_> {
     fn product(&mut self, operands: &[ast::Expr], expr: &ast::Expr) -> Result<Expr> {
         let checked = self.addable(operands)?;
         let ciphers = checked.iter().filter(|e| e.kind == Kind::Cipher).count();
-        let constants = checked.iter().filter(|e| matches!(e.node, Node::Const(_))).count();
+        let constants = checked
+            .iter()
+            .filter(|e| matches!(e.node, Node::Const(_)))
+            .count();
         if ciphers > 0 && ciphers + constants < checked.len() || ciphers > 1 {
             let want = "one encrypted factor, the others literal integers";
-            return Err(DefinitionError::new(&expr.at, "a product of a ciphertext and a variable", want));
+            return Err(DefinitionError::new(
+                &expr.at,
+                "a product of a ciphertext and a variable",
+                want,
+            ));
         }
         let kind = if ciphers > 0 { Kind::Cipher } else { Kind::Int };
-        Ok(Expr { kind, node: Node::Mul(checked) })
+        Ok(Expr {
+            kind,
+            node: Node::Mul(checked),
+        })
     }
 }
 
 pub(super) fn not(expr: Expr) -> Expr {
-    Expr { kind: Kind::Bool, node: Node::Not(Box::new(expr)) }
+    Expr {
+        kind: Kind::Bool,
+        node: Node::Not(Box::new(expr)),
+    }
 }
 
 fn is_literal(expr: &ast::Expr) -> bool {
-    matches!(expr.kind, ExprKind::Int(_) | ExprKind::Bool(_) | ExprKind::Text(_) | ExprKind::Null)
+    matches!(
+        expr.kind,
+        ExprKind::Int(_) | ExprKind::Bool(_) | ExprKind::Text(_) | ExprKind::Null
+    )
 }

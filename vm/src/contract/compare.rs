@@ -3,7 +3,7 @@
 //! The operands' ranges decide what is emitted: where the difference fits, it is one subtraction; else the
 //! ranges are split by sign until it does.
 
-use super::draft::{Slot, Draft, Label, Value};
+use super::draft::{Draft, Label, Slot, Value};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +15,21 @@ pub(crate) enum Test {
 }
 
 /// Emits a test of `a` against `b` that continues at `yes` or at `no`. `scratch` is overwritten.
-pub(crate) fn compare(code: &mut Draft, test: Test, a: Value, b: Value, scratch: Slot, yes: Label, no: Label) {
-    let comparison = Comparison { test, scratch, yes, no };
+pub(crate) fn compare(
+    code: &mut Draft,
+    test: Test,
+    a: Value,
+    b: Value,
+    scratch: Slot,
+    yes: Label,
+    no: Label,
+) {
+    let comparison = Comparison {
+        test,
+        scratch,
+        yes,
+        no,
+    };
     comparison.split(code, a, b);
 }
 
@@ -82,9 +95,23 @@ impl Comparison {
         // scratch = −1 − b, which is ≤ 0 exactly where b ≥ −1.
         code.set(self.scratch, -1);
         code.sub_branch(b.cell, self.scratch, near);
-        self.split(code, a, Value { high: b.high.min(-2), ..b });
+        self.split(
+            code,
+            a,
+            Value {
+                high: b.high.min(-2),
+                ..b
+            },
+        );
         code.place(near);
-        self.split(code, a, Value { low: b.low.max(-1), ..b });
+        self.split(
+            code,
+            a,
+            Value {
+                low: b.low.max(-1),
+                ..b
+            },
+        );
     }
 
     /// scratch = a − b.

@@ -52,7 +52,10 @@ impl CompiledContract {
             let compiled = compile_action(&contract, action, &name, &layouts)?;
             actions.insert(action.name.clone(), compiled);
         }
-        Ok(Self { name: contract.name, actions })
+        Ok(Self {
+            name: contract.name,
+            actions,
+        })
     }
 
     /// The contract's name.
@@ -67,7 +70,9 @@ impl CompiledContract {
 
     /// All actions, in the order of their names.
     pub fn actions(&self) -> impl Iterator<Item = (&str, &CompiledAction)> {
-        self.actions.iter().map(|(name, action)| (name.as_str(), action))
+        self.actions
+            .iter()
+            .map(|(name, action)| (name.as_str(), action))
     }
 }
 
@@ -98,7 +103,11 @@ pub(super) fn checked(definition: &Value) -> Result<Contract, DefinitionError> {
 /// An action's draft with its locals' addresses.
 pub(super) fn draft(contract: &Contract, action: &Action) -> (Draft, Vec<i64>) {
     let lowered = lower::action(contract, action);
-    let locals = lowered.locals.iter().map(|slot| address(&lowered.draft, *slot)).collect();
+    let locals = lowered
+        .locals
+        .iter()
+        .map(|slot| address(&lowered.draft, *slot))
+        .collect();
     (lowered.draft, locals)
 }
 
@@ -111,15 +120,31 @@ fn compile_action(
     let (draft, addresses) = draft(contract, action);
     let cells = assemble(&draft).map_err(|TooLong(cells)| {
         let at = child("/actions", &action.name);
-        DefinitionError::new(&at, format!("{cells} cells of code"), format!("at most {ACTION_CELLS_MAX}"))
+        DefinitionError::new(
+            &at,
+            format!("{cells} cells of code"),
+            format!("at most {ACTION_CELLS_MAX}"),
+        )
     })?;
-    let literals: Vec<Arc<str>> = action.literals.iter().map(|text| text.as_str().into()).collect();
+    let literals: Vec<Arc<str>> = action
+        .literals
+        .iter()
+        .map(|text| text.as_str().into())
+        .collect();
     Ok(CompiledAction {
         contract: name.clone(),
         layouts: layouts.clone(),
         params: action.params.clone(),
-        locals: action.locals.iter().map(|local| local.kind).zip(addresses).collect(),
-        literal_handles: (1..).zip(&literals).map(|(handle, text)| (text.clone(), handle)).collect(),
+        locals: action
+            .locals
+            .iter()
+            .map(|local| local.kind)
+            .zip(addresses)
+            .collect(),
+        literal_handles: (1..)
+            .zip(&literals)
+            .map(|(handle, text)| (text.clone(), handle))
+            .collect(),
         literals,
         reasons: action.reasons.clone(),
         events: action.events.clone(),

@@ -62,7 +62,11 @@ pub(crate) struct Value {
 
 impl Value {
     pub(crate) fn any(cell: Slot) -> Self {
-        Self { cell, low: i64::MIN, high: i64::MAX }
+        Self {
+            cell,
+            low: i64::MIN,
+            high: i64::MAX,
+        }
     }
 
     /// The one integer that it can be.
@@ -107,7 +111,10 @@ impl Draft {
     }
 
     pub(crate) fn slot(&mut self, name: impl Into<String>, init: i64) -> Slot {
-        self.data.push(Datum { name: name.into(), init: Init::Number(init) });
+        self.data.push(Datum {
+            name: name.into(),
+            init: Init::Number(init),
+        });
         Slot(self.data.len() - 1)
     }
 
@@ -116,18 +123,29 @@ impl Draft {
         if let Some(cell) = self.constants.get(&value) {
             return *cell;
         }
-        let name = if value < 0 { format!("m{}", value.unsigned_abs()) } else { format!("k{value}") };
+        let name = if value < 0 {
+            format!("m{}", value.unsigned_abs())
+        } else {
+            format!("k{value}")
+        };
         let cell = self.slot(name, value);
         self.constants.insert(value, cell);
         cell
     }
 
     pub(crate) fn constant_value(&mut self, value: i64) -> Value {
-        Value { cell: self.constant(value), low: value, high: value }
+        Value {
+            cell: self.constant(value),
+            low: value,
+            high: value,
+        }
     }
 
     pub(crate) fn address_of(&mut self, label: Label) -> Slot {
-        self.data.push(Datum { name: format!("to_{}", label.0), init: Init::NegatedAddress(label) });
+        self.data.push(Datum {
+            name: format!("to_{}", label.0),
+            init: Init::NegatedAddress(label),
+        });
         Slot(self.data.len() - 1)
     }
 
@@ -151,7 +169,12 @@ impl Draft {
         let last = self.instructions.last();
         if last.is_some_and(|i| i.a == zero && i.b == zero && i.c == Next::At(label)) {
             self.instructions.pop();
-            for known in self.labels.iter_mut().flatten().filter(|known| **known == end) {
+            for known in self
+                .labels
+                .iter_mut()
+                .flatten()
+                .filter(|known| **known == end)
+            {
                 *known = end - 1;
             }
             for (index, _) in self.notes.iter_mut().filter(|(index, _)| *index == end) {
@@ -191,17 +214,29 @@ impl Draft {
     }
 
     pub(crate) fn halt(&mut self) {
-        self.push(Operand::Slot(self.zero), Operand::Slot(self.zero), Next::Halt);
+        self.push(
+            Operand::Slot(self.zero),
+            Operand::Slot(self.zero),
+            Next::Halt,
+        );
     }
 
     /// A port step; `b` is the address of its argument block.
     pub(crate) fn port(&mut self, number: i64, block: Slot) {
-        self.push(Operand::Number(number), Operand::Slot(block), Next::Following);
+        self.push(
+            Operand::Number(number),
+            Operand::Slot(block),
+            Next::Following,
+        );
     }
 
     /// A port step that takes a number as it stands.
     pub(crate) fn port_number(&mut self, number: i64, argument: i64) {
-        self.push(Operand::Number(number), Operand::Number(argument), Next::Following);
+        self.push(
+            Operand::Number(number),
+            Operand::Number(argument),
+            Next::Following,
+        );
     }
 
     pub(crate) fn clear(&mut self, cell: Slot) {
@@ -293,6 +328,10 @@ impl Draft {
     /// The last instruction of a routine; the caller has filled in where it continues.
     pub(crate) fn leave(&mut self, exit: Label) {
         self.labels[exit.0] = Some(self.instructions.len());
-        self.push(Operand::Slot(self.zero), Operand::Slot(self.zero), Next::Halt);
+        self.push(
+            Operand::Slot(self.zero),
+            Operand::Slot(self.zero),
+            Next::Halt,
+        );
     }
 }

@@ -16,7 +16,11 @@ pub struct DefinitionError {
 
 impl DefinitionError {
     pub(crate) fn new(path: &str, got: impl Into<String>, want: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), got: got.into(), want: want.into() }
+        Self {
+            path: path.to_owned(),
+            got: got.into(),
+            want: want.into(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //! type is dirty, and a dirty window is never stale.
 
 use super::arith::{Division, Product};
-use super::draft::{Slot, Draft, Label, Value};
+use super::draft::{Draft, Label, Slot, Value};
 use super::tree::{Action, Contract, Expr, Kind, Layout, Node, Stmt};
 
 /// Numbers of the ports. PORTS.md describes them.
@@ -74,13 +74,27 @@ pub(super) struct Lower<'a> {
 impl<'a> Lower<'a> {
     fn new(layouts: &'a [Layout], action: &'a Action) -> Self {
         let mut code = Draft::new();
-        let locals: Vec<_> = action.locals.iter().map(|local| code.slot(local.name.as_str(), 0)).collect();
+        let locals: Vec<_> = action
+            .locals
+            .iter()
+            .map(|local| code.slot(local.name.as_str(), 0))
+            .collect();
         let windows = action
             .windows
             .iter()
-            .map(|window| block(&mut code, &window.name, window.layout, &layouts[window.layout]))
+            .map(|window| {
+                block(
+                    &mut code,
+                    &window.name,
+                    window.layout,
+                    &layouts[window.layout],
+                )
+            })
             .collect();
-        let state = State { fresh: vec![false; action.windows.len()], dirty: vec![false; action.windows.len()] };
+        let state = State {
+            fresh: vec![false; action.windows.len()],
+            dirty: vec![false; action.windows.len()],
+        };
         Self {
             layouts,
             action,
@@ -109,15 +123,22 @@ impl<'a> Lower<'a> {
             self.code.place(label);
             self.code.port_number(port::FAIL, number);
         }
-        Lowered { draft: self.code, locals: self.locals }
+        Lowered {
+            draft: self.code,
+            locals: self.locals,
+        }
     }
 
     pub(super) fn product(&mut self) -> Product {
-        *self.product.get_or_insert_with(|| Product::new(&mut self.code))
+        *self
+            .product
+            .get_or_insert_with(|| Product::new(&mut self.code))
     }
 
     pub(super) fn division(&mut self) -> Division {
-        *self.division.get_or_insert_with(|| Division::new(&mut self.code))
+        *self
+            .division
+            .get_or_insert_with(|| Division::new(&mut self.code))
     }
 
     fn failure(&mut self, number: i64) -> Label {
@@ -156,18 +177,25 @@ impl<'a> Lower<'a> {
                 self.code.place(ok);
             }
             Stmt::Assign { local, value } => {
-                self.code.note(format!("{} =", self.action.locals[*local].name));
+                self.code
+                    .note(format!("{} =", self.action.locals[*local].name));
                 let cell = self.locals[*local];
                 self.into(value, cell);
             }
             Stmt::Open { window, key } => {
-                self.code.note(format!("open {}", self.action.windows[*window].name));
+                self.code
+                    .note(format!("open {}", self.action.windows[*window].name));
                 self.open(*window, key);
                 self.state.fresh[*window] = true;
             }
-            Stmt::SetField { window, field, value } => self.set_field(*window, *field, value),
+            Stmt::SetField {
+                window,
+                field,
+                value,
+            } => self.set_field(*window, *field, value),
             Stmt::Put { layout, values } => {
-                self.code.note(format!("put {}", self.layouts[*layout].name));
+                self.code
+                    .note(format!("put {}", self.layouts[*layout].name));
                 let block = block(&mut self.code, "put", *layout, &self.layouts[*layout]);
                 for (field, value) in values.iter().enumerate() {
                     self.into(value, nth(block, 1 + field));
@@ -177,31 +205,48 @@ impl<'a> Lower<'a> {
                 self.invalidate(*layout, None);
             }
             Stmt::Delete { layout, key } => {
-                self.code.note(format!("delete {}", self.layouts[*layout].name));
-                let block = self.key_block("delete", *layout, key);
+                self.code
+                    .note(format!("delete {}", self.layouts[*layout].name));
+                let (block, _) = self.key_block("delete", *layout, key);
                 self.flush(*layout);
                 self.code.port(port::DELETE, block);
                 self.invalidate(*layout, None);
             }
-            Stmt::If { cond, then, otherwise } => self.branch(cond, then, otherwise),
-            Stmt::Repeat { times, counter, body } => self.repeat(times, *counter, body),
+            Stmt::If {
+                cond,
+                then,
+                otherwise,
+            } => self.branch(cond, then, otherwise),
+            Stmt::Repeat {
+                times,
+                counter,
+                body,
+            } => self.repeat(times, *counter, body),
             Stmt::Emit { event, values } => {
-                self.code.note(format!("emit {}", self.action.events[*event].name));
+                self.code
+                    .note(format!("emit {}", self.action.events[*event].name));
                 let block = number_cell(&mut self.code, "emit", *event);
-                let cells: Vec<_> = (0..values.len()).map(|i| self.code.slot(format!("emit_{i}"), 0)).collect();
+                let cells: Vec<_> = (0..values.len())
+                    .map(|i| self.code.slot(format!("emit_{i}"), 0))
+                    .collect();
                 for (value, cell) in values.iter().zip(cells) {
                     self.into(value, cell);
                 }
                 self.code.port(port::EMIT, block);
             }
-            Stmt::Transfer { from_contract, to, amount } => self.transfer(*from_contract, to.as_ref(), amount),
+            Stmt::Transfer {
+                from_contract,
+                to,
+                amount,
+            } => self.transfer(*from_contract, to.as_ref(), amount),
         }
     }
 
     fn set_field(&mut self, window: usize, field: usize, value: &Expr) {
         let layout = self.action.windows[window].layout;
         let name = &self.action.windows[window].name;
-        self.code.note(format!("{name}.{} =", self.layouts[layout].fields[field].0));
+        self.code
+            .note(format!("{name}.{} =", self.layouts[layout].fields[field].0));
         let cell = self.field_cell(window, field);
         if self.state.fresh[window] {
             self.into(value, cell);
@@ -286,21 +331,28 @@ impl<'a> Lower<'a> {
     }
 
     /// Fills `window` with the record of that key.
-    pub(super) fn open(&mut self, window: usize, key: &Expr) {
+    pub(super) fn open(&mut self, window: usize, key: &[Expr]) {
         let layout = self.action.windows[window].layout;
-        let cell = self.field_cell(window, self.layouts[layout].key);
-        self.into(key, cell);
+        for (part, field) in key.iter().zip(&self.layouts[layout].key) {
+            let cell = self.field_cell(window, *field);
+            self.into(part, cell);
+        }
         self.flush(layout);
         self.code.port(port::LOAD, self.windows[window]);
     }
 
-    /// A block of the record type's number, a key, and a cell for the port's answer.
-    pub(super) fn key_block(&mut self, name: &str, layout: usize, key: &Expr) -> Slot {
+    /// A block of the record type's number and a key, and the cell behind it, for the port's answer.
+    pub(super) fn key_block(&mut self, name: &str, layout: usize, key: &[Expr]) -> (Slot, Slot) {
         let block = number_cell(&mut self.code, name, layout);
-        let cell = self.code.slot(format!("{name}_key"), 0);
-        self.code.slot(format!("{name}_answer"), 0);
-        self.into(key, cell);
-        block
+        let cells: Vec<_> = key
+            .iter()
+            .map(|_| self.code.slot(format!("{name}_key"), 0))
+            .collect();
+        let answer = self.code.slot(format!("{name}_answer"), 0);
+        for (part, cell) in key.iter().zip(cells) {
+            self.into(part, cell);
+        }
+        (block, answer)
     }
 
     pub(super) fn field_cell(&self, window: usize, field: usize) -> Slot {
@@ -353,7 +405,11 @@ impl<'a> Lower<'a> {
     }
 
     pub(super) fn count_value(&self, cell: Slot) -> Value {
-        Value { cell, low: 0, high: COUNT_MAX }
+        Value {
+            cell,
+            low: 0,
+            high: COUNT_MAX,
+        }
     }
 
     pub(super) fn copy_as(&mut self, kind: Kind, from: Slot, to: Slot) {
@@ -375,7 +431,7 @@ fn number_cell(code: &mut Draft, name: &str, number: usize) -> Slot {
     code.slot(name, i64::try_from(number).expect("tables are bounded"))
 }
 
-pub(super) fn nth(block: Slot, offset: usize) -> Slot {
+fn nth(block: Slot, offset: usize) -> Slot {
     Slot(block.0 + offset)
 }
 
@@ -385,9 +441,9 @@ fn changes(body: &[Stmt], layout: usize, layouts: &[Layout], action: &Action) ->
         Stmt::SetField { window, .. } => action.windows[*window].layout == layout,
         Stmt::Put { layout: of, .. } | Stmt::Delete { layout: of, .. } => *of == layout,
         Stmt::Transfer { .. } => layouts[layout].contract == "credits",
-        Stmt::If { then, otherwise, .. } => {
-            changes(then, layout, layouts, action) || changes(otherwise, layout, layouts, action)
-        }
+        Stmt::If {
+            then, otherwise, ..
+        } => changes(then, layout, layouts, action) || changes(otherwise, layout, layouts, action),
         Stmt::Repeat { body, .. } => changes(body, layout, layouts, action),
         _ => false,
     })

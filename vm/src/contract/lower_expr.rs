@@ -4,9 +4,9 @@
 //! after everything that the expression reads has been read.
 
 use super::arith::Routine;
-use super::draft::{Slot, Label, Value};
 use super::compare::{Test, compare};
-use super::lower::{Lower, literal_integer, nth, port};
+use super::draft::{Label, Slot, Value};
+use super::lower::{Lower, literal_integer, port};
 use super::tree::{self, Compare, Expr, Kind, Node};
 
 /// A product by a literal of at most this many bits is unrolled: shorter than the routine's call, and faster.
@@ -34,7 +34,11 @@ impl Lower<'_> {
     fn comparison(&mut self, test: Test, a: &Expr, b: &Expr, yes: Label, no: Label) {
         let (a, b) = (self.value(a), self.value(b));
         // A literal on the right leaves less to emit.
-        let (a, b) = if test == Test::Eq && a.constant().is_some() { (b, a) } else { (a, b) };
+        let (a, b) = if test == Test::Eq && a.constant().is_some() {
+            (b, a)
+        } else {
+            (a, b)
+        };
         let scratch = self.temp();
         compare(&mut self.code, test, a, b, scratch, yes, no);
     }
@@ -78,9 +82,9 @@ impl Lower<'_> {
                 self.value_of(expr.kind, self.field_cell(*window, *field))
             }
             Node::Exists { layout, key } => {
-                let block = self.key_block("exists", *layout, key);
+                let (block, answer) = self.key_block("exists", *layout, key);
                 self.code.port(port::EXISTS, block);
-                self.value_of(Kind::Bool, nth(block, 2))
+                self.value_of(Kind::Bool, answer)
             }
             Node::Count { layout } => {
                 let number = i64::try_from(*layout).expect("records are bounded");
@@ -101,11 +105,17 @@ impl Lower<'_> {
     pub(super) fn into(&mut self, expr: &Expr, to: Slot) {
         match &expr.node {
             Node::Const(value) => self.code.set(to, *value),
-            Node::Local(_) | Node::Field { .. } | Node::Get { .. } | Node::Exists { .. } | Node::Count { .. } => {
+            Node::Local(_)
+            | Node::Field { .. }
+            | Node::Get { .. }
+            | Node::Exists { .. }
+            | Node::Count { .. } => {
                 let value = self.value(expr);
                 self.code.copy(value, to);
             }
-            Node::Not(_) | Node::And(_) | Node::Or(_) | Node::Compare(..) => self.bool_into(expr, to),
+            Node::Not(_) | Node::And(_) | Node::Or(_) | Node::Compare(..) => {
+                self.bool_into(expr, to)
+            }
             Node::If(branches, otherwise) => self.choice_into(branches, otherwise, to),
             Node::Add(operands) => self.sum_into(operands, to),
             Node::Sub(a, b) => self.difference_into(a, b, to),
@@ -176,7 +186,11 @@ impl Lower<'_> {
             let between = self.temp();
             self.code.copy(a, between);
             self.code.sub(b.cell, between);
-            let difference = Value { cell: between, low: i64::MIN, high: i64::MAX };
+            let difference = Value {
+                cell: between,
+                low: i64::MIN,
+                high: i64::MAX,
+            };
             self.code.copy(difference, to);
         } else {
             self.code.copy(a, to);
@@ -198,7 +212,9 @@ impl Lower<'_> {
                 (None, None) => (product, None),
             };
             match literal {
-                Some(k) if cipher || k.unsigned_abs() < 1 << UNROLLED_BITS_MAX => self.scale(left, k, result),
+                Some(k) if cipher || k.unsigned_abs() < 1 << UNROLLED_BITS_MAX => {
+                    self.scale(left, k, result)
+                }
                 Some(k) => {
                     let right = self.code.constant_value(k);
                     self.multiply(left, right, result);
@@ -208,7 +224,11 @@ impl Lower<'_> {
                     self.multiply(left, right, result);
                 }
             }
-            product = if cipher { self.value_of(Kind::Cipher, result) } else { Value::any(result) };
+            product = if cipher {
+                self.value_of(Kind::Cipher, result)
+            } else {
+                Value::any(result)
+            };
         }
         self.code.copy(product, to);
     }
@@ -279,14 +299,29 @@ impl Lower<'_> {
             let value = self.value(operand);
             let scratch = self.temp();
             let (keep, take) = (self.code.label(), self.code.label());
-            let so_far = Value { cell: best, low: range.0, high: range.1 };
-            let (a, b) = if least { (so_far, value) } else { (value, so_far) };
+            let so_far = Value {
+                cell: best,
+                low: range.0,
+                high: range.1,
+            };
+            let (a, b) = if least {
+                (so_far, value)
+            } else {
+                (value, so_far)
+            };
             compare(&mut self.code, Test::Le, a, b, scratch, keep, take);
             self.code.place(take);
             self.code.copy(value, best);
             self.code.place(keep);
             range = (range.0.min(value.low), range.1.max(value.high));
         }
-        self.code.copy(Value { cell: best, low: range.0, high: range.1 }, to);
+        self.code.copy(
+            Value {
+                cell: best,
+                low: range.0,
+                high: range.1,
+            },
+            to,
+        );
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::ast::{Expr, ExprKind, Op};
-use super::bounds::EXPRESSION_DEPTH_MAX;
+use super::bounds::{EXPRESSION_DEPTH_MAX, KEY_PARTS_MAX};
 use super::error::{DefinitionError, child, describe};
 use super::parse::bounded_text;
 
@@ -15,56 +15,90 @@ pub(super) fn expression(value: &Value, at: &str, depth: usize) -> Result<Expr> 
         let want = format!("at most {EXPRESSION_DEPTH_MAX} nested");
         return Err(DefinitionError::new(at, "a deeper expression", want));
     }
-    let kind = match value {
-        Value::Null => ExprKind::Null,
-        Value::Bool(b) => ExprKind::Bool(*b),
-        Value::Number(n) => ExprKind::Int(
-            n.as_i64().ok_or_else(|| DefinitionError::new(at, n.to_string(), "a signed 64-bit integer"))?,
-        ),
-        Value::String(_) => ExprKind::Text(bounded_text(value, at)?.to_owned()),
-        Value::Object(object) if object.len() == 1 => {
-            let (symbol, operand) = object.iter().next().expect("it has one member");
-            operation(symbol, operand, &child(at, symbol), depth)?
-        }
-        other => {
-            let want = "an expression: a literal, or an object of one operator";
-            return Err(DefinitionError::new(at, describe(other), want));
-        }
-    };
-    Ok(Expr { at: at.to_owned(), kind })
+    let kind =
+        match value {
+            Value::Null => ExprKind::Null,
+            Value::Bool(b) => ExprKind::Bool(*b),
+            Value::Number(n) => ExprKind::Int(n.as_i64().ok_or_else(|| {
+                DefinitionError::new(at, n.to_string(), "a signed 64-bit integer")
+            })?),
+            Value::String(_) => ExprKind::Text(bounded_text(value, at)?.to_owned()),
+            Value::Object(object) if object.len() == 1 => {
+                let (symbol, operand) = object.iter().next().expect("it has one member");
+                operation(symbol, operand, &child(at, symbol), depth)?
+            }
+            other => {
+                let want = "an expression: a literal, or an object of one operator";
+                return Err(DefinitionError::new(at, describe(other), want));
+            }
+        };
+    Ok(Expr {
+        at: at.to_owned(),
+        kind,
+    })
 }
 
 fn operation(symbol: &str, operand: &Value, at: &str, depth: usize) -> Result<ExprKind> {
     match symbol {
-        "var" => Ok(ExprKind::Var(single_text(operand, at, "the name of a variable")?)),
-        "count" => Ok(ExprKind::Count { record: single_text(operand, at, "the name of a record")? }),
+        "var" => Ok(ExprKind::Var(single_text(
+            operand,
+            at,
+            "the name of a variable",
+        )?)),
+        "count" => Ok(ExprKind::Count {
+            record: single_text(operand, at, "the name of a record")?,
+        }),
         "get" => match operand.as_array().map(Vec::as_slice) {
             Some([Value::String(record), key]) => Ok(ExprKind::Get {
                 record: record.clone(),
-                key: Box::new(expression(key, &child(at, "1"), depth + 1)?),
+                key: key_parts(key, &child(at, "1"), depth + 1)?,
                 field: None,
             }),
             Some([Value::String(record), key, Value::String(field)]) => Ok(ExprKind::Get {
                 record: record.clone(),
-                key: Box::new(expression(key, &child(at, "1"), depth + 1)?),
+                key: key_parts(key, &child(at, "1"), depth + 1)?,
                 field: Some(field.clone()),
             }),
-            _ => Err(DefinitionError::new(at, describe(operand), "[RECORD,KEY] or [RECORD,KEY,FIELD]")),
+            _ => Err(DefinitionError::new(
+                at,
+                describe(operand),
+                "[RECORD,KEY] or [RECORD,KEY,FIELD]",
+            )),
         },
         "exists" => match operand.as_array().map(Vec::as_slice) {
             Some([Value::String(record), key]) => Ok(ExprKind::Exists {
                 record: record.clone(),
-                key: Box::new(expression(key, &child(at, "1"), depth + 1)?),
+                key: key_parts(key, &child(at, "1"), depth + 1)?,
             }),
             _ => Err(DefinitionError::new(at, describe(operand), "[RECORD,KEY]")),
         },
         _ => {
             let op = Op::parse(symbol).ok_or_else(|| {
-                DefinitionError::new(at, format!("the unknown operator \"{symbol}\""), "an operator of the language")
+                DefinitionError::new(
+                    at,
+                    format!("the unknown operator \"{symbol}\""),
+                    "an operator of the language",
+                )
             })?;
             operator(op, operand, at, depth)
         }
     }
+}
+
+/// A record's key: an expression, or an array of one for each part.
+pub(super) fn key_parts(value: &Value, at: &str, depth: usize) -> Result<Vec<Expr>> {
+    let Value::Array(parts) = value else {
+        return Ok(vec![expression(value, at, depth)?]);
+    };
+    if parts.is_empty() || parts.len() > KEY_PARTS_MAX {
+        let want = format!("a key of 1 to {KEY_PARTS_MAX} parts");
+        return Err(DefinitionError::new(at, describe(value), want));
+    }
+    parts
+        .iter()
+        .enumerate()
+        .map(|(i, part)| expression(part, &child(at, &i.to_string()), depth))
+        .collect()
 }
 
 fn operator(op: Op, operand: &Value, at: &str, depth: usize) -> Result<ExprKind> {
@@ -79,13 +113,21 @@ fn operator(op: Op, operand: &Value, at: &str, depth: usize) -> Result<ExprKind>
             _ if least == most => format!("{least} operands"),
             _ => format!("{least} to {most} operands"),
         };
-        return Err(DefinitionError::new(at, format!("{} operands", list.len()), want));
+        return Err(DefinitionError::new(
+            at,
+            format!("{} operands", list.len()),
+            want,
+        ));
     }
     let operands = list
         .iter()
         .enumerate()
         .map(|(i, value)| {
-            let at = if operand.is_array() { child(at, &i.to_string()) } else { at.to_owned() };
+            let at = if operand.is_array() {
+                child(at, &i.to_string())
+            } else {
+                at.to_owned()
+            };
             expression(value, &at, depth + 1)
         })
         .collect::<Result<_>>()?;

@@ -36,7 +36,11 @@ impl Kind {
     /// Whether a value of this kind may stand where `want` is expected: a wallet is a text, an open
     /// integer is its own (trivial) encryption.
     pub(crate) fn fits(self, want: Self) -> bool {
-        self == want || matches!((self, want), (Self::Wallet, Self::Text) | (Self::Int, Self::Cipher))
+        self == want
+            || matches!(
+                (self, want),
+                (Self::Wallet, Self::Text) | (Self::Int, Self::Cipher)
+            )
     }
 }
 
@@ -45,8 +49,8 @@ impl Kind {
 pub(crate) struct Layout {
     pub(crate) contract: String,
     pub(crate) name: String,
-    /// Position of the key in `fields`.
-    pub(crate) key: usize,
+    /// Positions of the key's parts in `fields`, in the order of the key.
+    pub(crate) key: Vec<usize>,
     /// In the order of their names.
     pub(crate) fields: Vec<(String, Kind)>,
     /// Another contract's: read only.
@@ -56,8 +60,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn key_kind(&self) -> Kind {
-        self.fields[self.key].1
+    /// The kinds of the key's parts.
+    pub(crate) fn key_kinds(&self) -> impl Iterator<Item = Kind> {
+        self.key.iter().map(|field| self.fields[*field].1)
     }
 }
 
@@ -126,20 +131,54 @@ pub(crate) struct Contract {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Stmt {
-    Require { cond: Expr, reason: usize },
+    Require {
+        cond: Expr,
+        reason: usize,
+    },
     /// A plain local takes a value.
-    Assign { local: usize, value: Expr },
+    Assign {
+        local: usize,
+        value: Expr,
+    },
     /// A window opens on the record with that key.
-    Open { window: usize, key: Expr },
-    SetField { window: usize, field: usize, value: Expr },
+    Open {
+        window: usize,
+        key: Vec<Expr>,
+    },
+    SetField {
+        window: usize,
+        field: usize,
+        value: Expr,
+    },
     /// One value for each field.
-    Put { layout: usize, values: Vec<Expr> },
-    Delete { layout: usize, key: Expr },
-    If { cond: Expr, then: Vec<Stmt>, otherwise: Vec<Stmt> },
-    Repeat { times: Expr, counter: usize, body: Vec<Stmt> },
-    Emit { event: usize, values: Vec<Expr> },
+    Put {
+        layout: usize,
+        values: Vec<Expr>,
+    },
+    Delete {
+        layout: usize,
+        key: Vec<Expr>,
+    },
+    If {
+        cond: Expr,
+        then: Vec<Stmt>,
+        otherwise: Vec<Stmt>,
+    },
+    Repeat {
+        times: Expr,
+        counter: usize,
+        body: Vec<Stmt>,
+    },
+    Emit {
+        event: usize,
+        values: Vec<Expr>,
+    },
     /// `to` is `None` for the contract's own account.
-    Transfer { from_contract: bool, to: Option<Expr>, amount: Expr },
+    Transfer {
+        from_contract: bool,
+        to: Option<Expr>,
+        amount: Expr,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -161,11 +200,23 @@ pub(crate) enum Node {
     Const(i64),
     Local(usize),
     /// A field of a record that a name stands for.
-    Field { window: usize, field: usize },
+    Field {
+        window: usize,
+        field: usize,
+    },
     /// A field of a record fetched on the spot.
-    Get { window: usize, key: Box<Expr>, field: usize },
-    Exists { layout: usize, key: Box<Expr> },
-    Count { layout: usize },
+    Get {
+        window: usize,
+        key: Vec<Expr>,
+        field: usize,
+    },
+    Exists {
+        layout: usize,
+        key: Vec<Expr>,
+    },
+    Count {
+        layout: usize,
+    },
     Not(Box<Expr>),
     And(Vec<Expr>),
     Or(Vec<Expr>),

@@ -34,10 +34,16 @@ fn a_book_is_lent_while_copies_last() {
             "library/loan/L1": {"id": "L1", "book": "B1", "reader": reader, "due": 1005},
         })
     );
-    assert_eq!(once["events"], json!([{"event": "lent", "data": {"book": "B1", "reader": reader}}]));
+    assert_eq!(
+        once["events"],
+        json!([{"event": "lent", "data": {"book": "B1", "reader": reader}}])
+    );
 
     let twice = lend(&once["world"], &json!({"id": "L2", "book": "B1"}));
-    assert_eq!((&twice["ok"], &twice["error"]), (&json!(false), &json!("no copy left")));
+    assert_eq!(
+        (&twice["ok"], &twice["error"]),
+        (&json!(false), &json!("no copy left"))
+    );
     assert_eq!(twice["world"], once["world"], "a failed call has no effect");
     assert_eq!(twice["events"], json!([]));
 
@@ -49,7 +55,12 @@ fn a_book_is_lent_while_copies_last() {
 fn check_sums_the_contract_up() {
     let summary = offline::check(LIBRARY).unwrap();
     assert_eq!(summary.contract, "library");
-    let [lend] = summary.actions.as_slice() else { panic!("{summary:?}") };
+    let [lend] = summary.actions.as_slice() else {
+        panic!("{summary:?}")
+    };
     assert_eq!((lend.name.as_str(), lend.encrypted), ("lend", false));
-    assert!(lend.instructions > 10 && lend.cells > lend.instructions * 3, "{lend:?}");
+    assert!(
+        lend.instructions > 10 && lend.cells > lend.instructions * 3,
+        "{lend:?}"
+    );
 }

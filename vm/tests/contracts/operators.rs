@@ -10,16 +10,52 @@ const MAX: i64 = i64::MAX;
 
 /// Operands where something may go wrong.
 const EDGES: [i64; 37] = [
-    MIN, MIN + 1, MIN + 2, -(1 << 62) - 1, -(1 << 62), -(1 << 62) + 1, -3_037_000_500, -(1 << 32), -(1 << 31) - 1, -(1 << 31),
-    -32_769, -32_768, -129, -128, -127, -10, -3, -2, -1, 0, 1, 2, 3, 7, 100, 127, 128, 32_767, 32_768, 1 << 31, (1 << 32) + 1,
-    3_037_000_499, (1 << 62) - 1, 1 << 62, (1 << 62) + 1, MAX - 1, MAX,
+    MIN,
+    MIN + 1,
+    MIN + 2,
+    -(1 << 62) - 1,
+    -(1 << 62),
+    -(1 << 62) + 1,
+    -3_037_000_500,
+    -(1 << 32),
+    -(1 << 31) - 1,
+    -(1 << 31),
+    -32_769,
+    -32_768,
+    -129,
+    -128,
+    -127,
+    -10,
+    -3,
+    -2,
+    -1,
+    0,
+    1,
+    2,
+    3,
+    7,
+    100,
+    127,
+    128,
+    32_767,
+    32_768,
+    1 << 31,
+    (1 << 32) + 1,
+    3_037_000_499,
+    (1 << 62) - 1,
+    1 << 62,
+    (1 << 62) + 1,
+    MAX - 1,
+    MAX,
 ];
 
 /// What an expression gives: a value, or the name of its failure.
 type Outcome = Result<Value, &'static str>;
 
 fn int(exact: i128) -> Outcome {
-    i64::try_from(exact).map(Value::from).map_err(|_| "overflow")
+    i64::try_from(exact)
+        .map(Value::from)
+        .map_err(|_| "overflow")
 }
 
 /// The direct evaluation of a binary operator over wide integers.
@@ -45,15 +81,17 @@ fn direct(operator: &str, a: i64, b: i64) -> Outcome {
     }
 }
 
-const OPERATORS: [&str; 15] =
-    ["+", "-", "*", "/", "%", "min", "max", "==", "!=", "<", "<=", ">", ">=", "+", "*"];
+const OPERATORS: [&str; 15] = [
+    "+", "-", "*", "/", "%", "min", "max", "==", "!=", "<", "<=", ">", ">=", "+", "*",
+];
 
 /// A contract whose action `f` emits each of `expressions` of `a` and `b` in an action of its own.
 fn contract(expressions: &[Value]) -> Chain {
-    let action = |expression: &Value| {
-        json!({"params": {"a": "int", "b": "int"}, "do": [{"emit": ["result", {"value": expression}]}]})
-    };
-    let actions = expressions.iter().enumerate().map(|(i, e)| (format!("f{i}"), action(e)));
+    let action = |expression: &Value| json!({"params": {"a": "int", "b": "int"}, "do": [{"emit": ["result", {"value": expression}]}]});
+    let actions = expressions
+        .iter()
+        .enumerate()
+        .map(|(i, e)| (format!("f{i}"), action(e)));
     let actions: serde_json::Map<_, _> = actions.collect();
     Chain::of(&[json!({"contract": "sums", "actions": actions})])
 }
@@ -68,7 +106,11 @@ fn outcome(chain: &mut Chain, action: usize, a: i64, b: i64) -> Result<Value, St
 
 fn agree(chain: &mut Chain, action: usize, a: i64, b: i64, want: Outcome) {
     let got = outcome(chain, action, a, b);
-    assert_eq!(got, want.map_err(str::to_owned), "action {action} of {a} and {b}");
+    assert_eq!(
+        got,
+        want.map_err(str::to_owned),
+        "action {action} of {a} and {b}"
+    );
 }
 
 fn variables(operator: &str) -> Value {
@@ -77,7 +119,10 @@ fn variables(operator: &str) -> Value {
 
 #[test]
 fn every_operator_is_exact_at_the_edges() {
-    let expressions: Vec<_> = OPERATORS.iter().map(|operator| variables(operator)).collect();
+    let expressions: Vec<_> = OPERATORS
+        .iter()
+        .map(|operator| variables(operator))
+        .collect();
     let mut chain = contract(&expressions);
     for (i, operator) in OPERATORS.iter().enumerate().take(13) {
         for a in EDGES {
@@ -90,10 +135,33 @@ fn every_operator_is_exact_at_the_edges() {
 
 #[test]
 fn literals_on_either_side_are_exact_at_the_edges() {
-    for literal in [MIN, MIN + 1, -(1 << 62), -65_537, -100, -2, -1, 0, 1, 2, 3, 100, 65_535, 65_536, 1 << 40, MAX - 1, MAX] {
+    for literal in [
+        MIN,
+        MIN + 1,
+        -(1 << 62),
+        -65_537,
+        -100,
+        -2,
+        -1,
+        0,
+        1,
+        2,
+        3,
+        100,
+        65_535,
+        65_536,
+        1 << 40,
+        MAX - 1,
+        MAX,
+    ] {
         let expressions: Vec<_> = OPERATORS[..13]
             .iter()
-            .flat_map(|o| [json!({*o: [{"var": "a"}, literal]}), json!({*o: [literal, {"var": "a"}]})])
+            .flat_map(|o| {
+                [
+                    json!({*o: [{"var": "a"}, literal]}),
+                    json!({*o: [literal, {"var": "a"}]}),
+                ]
+            })
             .collect();
         let mut chain = contract(&expressions);
         for (i, operator) in OPERATORS[..13].iter().enumerate() {
