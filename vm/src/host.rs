@@ -226,7 +226,7 @@ impl<'a, 'w> Host<'a, 'w> {
         if gas > gas_left {
             return Err(PortStop::Gas);
         }
-        let cells = memory.read_many(block + 1, of.fields.len())?;
+        let cells = read_cells(memory, block + 1, of.fields.len())?;
         let mut id = (layout, [0; KEY_PARTS_MAX]);
         for (part, field) in id.1.iter_mut().zip(&of.key) {
             *part = cells[*field].open().ok_or(Fault::Address)?;
@@ -341,7 +341,7 @@ impl<'a, 'w> Host<'a, 'w> {
         if gas > gas_left {
             return Err(PortStop::Gas);
         }
-        let cells = memory.read_many(block + 1, event.fields.len())?;
+        let cells = read_cells(memory, block + 1, event.fields.len())?;
         for ((_, kind), cell) in event.fields.iter().zip(&cells) {
             gas += gas::VALUE_BYTE * self.codec.bytes(*kind, cell);
         }
@@ -390,6 +390,14 @@ impl<'a, 'w> Host<'a, 'w> {
             None if number == FAIL_DIVISION => self.stopped(Failure::DivisionByZero),
             None => PortStop::Fault(Fault::Address),
         }
+    }
+}
+
+/// Cells of a block; an empty one may end at the end of memory.
+fn read_cells(memory: &dyn PortMemory, address: i64, count: usize) -> Result<Vec<Cell>, Fault> {
+    match count {
+        0 => Ok(Vec::new()),
+        count => memory.read_many(address, count),
     }
 }
 

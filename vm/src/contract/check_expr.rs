@@ -57,6 +57,9 @@ impl Checker<'_> {
                     node,
                 });
             }
+            (ExprKind::Op(Op::If, operands), Kind::Wallet | Kind::Json) => {
+                return self.choice_of(operands, want);
+            }
             _ => {}
         }
         let checked = self.expression(expr)?;
@@ -320,28 +323,22 @@ impl Checker<'_> {
             }
             checked.push(expr);
         }
-        let pair = |a: &Expr, b: &Expr| {
-            let (compare, a, b) = match op {
-                Op::Lt => (Compare::Lt, a, b),
-                Op::Le => (Compare::Le, a, b),
-                Op::Gt => (Compare::Lt, b, a),
-                _ => (Compare::Le, b, a),
-            };
-            let node = Node::Compare(compare, Box::new(a.clone()), Box::new(b.clone()));
-            Expr {
-                kind: Kind::Bool,
-                node,
-            }
+        let compare = match op {
+            Op::Lt => Compare::Lt,
+            Op::Le => Compare::Le,
+            Op::Gt => Compare::Gt,
+            _ => Compare::Ge,
         };
-        let mut pairs: Vec<_> = checked.windows(2).map(|w| pair(&w[0], &w[1])).collect();
-        match pairs.len() {
-            1 => Ok(pairs.remove(0)),
-            // JsonLogic's "between": the middle operand is pure, so reading it twice changes nothing.
-            _ => Ok(Expr {
-                kind: Kind::Bool,
-                node: Node::And(pairs),
-            }),
-        }
+        let mut operands = checked.into_iter().map(Box::new);
+        let node = match (operands.next(), operands.next(), operands.next()) {
+            (Some(a), Some(b), None) => Node::Compare(compare, a, b),
+            (Some(a), Some(b), Some(c)) => Node::Between(compare, a, b, c),
+            _ => unreachable!("the parser counted two or three operands"),
+        };
+        Ok(Expr {
+            kind: Kind::Bool,
+            node,
+        })
     }
 
     fn choice(&mut self, operands: &[ast::Expr]) -> Result<Expr> {
@@ -388,6 +385,20 @@ impl Checker<'_> {
         }
         Ok(Expr {
             kind,
+            node: Node::If(branches, otherwise),
+        })
+    }
+
+    /// An `if` whose values are expected to be of the kind `want`, literals included.
+    fn choice_of(&mut self, operands: &[ast::Expr], want: Kind) -> Result<Expr> {
+        let (otherwise, cases) = operands.split_last().expect("at least three operands");
+        let mut branches = Vec::with_capacity(cases.len() / 2);
+        for case in cases.chunks_exact(2) {
+            branches.push((self.condition(&case[0])?, self.expect(&case[1], want)?));
+        }
+        let otherwise = Box::new(self.expect(otherwise, want)?);
+        Ok(Expr {
+            kind: want,
             node: Node::If(branches, otherwise),
         })
     }

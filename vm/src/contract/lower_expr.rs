@@ -20,9 +20,19 @@ impl Lower<'_> {
             Node::Not(operand) => self.condition(operand, no, yes),
             Node::And(operands) => self.chain(operands, yes, no, true),
             Node::Or(operands) => self.chain(operands, yes, no, false),
-            Node::Compare(Compare::Lt, a, b) => self.comparison(Test::Le, b, a, no, yes),
-            Node::Compare(Compare::Le, a, b) => self.comparison(Test::Le, a, b, yes, no),
-            Node::Compare(Compare::Eq, a, b) => self.comparison(Test::Eq, a, b, yes, no),
+            Node::Compare(compare, a, b) => {
+                let (a, b) = (self.value(a), self.value(b));
+                match compare {
+                    Compare::Eq => self.compare(Test::Eq, a, b, yes, no),
+                    Compare::Le => self.compare(Test::Le, a, b, yes, no),
+                    Compare::Ge => self.compare(Test::Le, b, a, yes, no),
+                    Compare::Lt => self.compare(Test::Le, b, a, no, yes),
+                    Compare::Gt => self.compare(Test::Le, a, b, no, yes),
+                }
+            }
+            Node::Between(compare, a, b, c) => {
+                self.between(*compare == Compare::Lt, [a, b, c], yes, no);
+            }
             _ => {
                 let value = self.value(expr);
                 self.code.branch(value.cell, no);
@@ -31,8 +41,7 @@ impl Lower<'_> {
         }
     }
 
-    fn comparison(&mut self, test: Test, a: &Expr, b: &Expr, yes: Label, no: Label) {
-        let (a, b) = (self.value(a), self.value(b));
+    fn compare(&mut self, test: Test, a: Value, b: Value, yes: Label, no: Label) {
         // A literal on the right leaves less to emit.
         let (a, b) = if test == Test::Eq && a.constant().is_some() {
             (b, a)
@@ -41,6 +50,21 @@ impl Lower<'_> {
         };
         let scratch = self.temp();
         compare(&mut self.code, test, a, b, scratch, yes, no);
+    }
+
+    /// All three are evaluated, as JsonLogic has it, before any is compared.
+    fn between(&mut self, strict: bool, [a, b, c]: [&Expr; 3], yes: Label, no: Label) {
+        let (a, b, c) = (self.value(a), self.value(b), self.value(c));
+        let more = self.code.label();
+        if strict {
+            self.compare(Test::Le, b, a, no, more);
+            self.code.place(more);
+            self.compare(Test::Le, c, b, no, yes);
+        } else {
+            self.compare(Test::Le, a, b, more, no);
+            self.code.place(more);
+            self.compare(Test::Le, b, c, yes, no);
+        }
     }
 
     /// `and` where `all`, else `or`. What only some operands load is not relied on afterwards.
@@ -113,7 +137,7 @@ impl Lower<'_> {
                 let value = self.value(expr);
                 self.code.copy(value, to);
             }
-            Node::Not(_) | Node::And(_) | Node::Or(_) | Node::Compare(..) => {
+            Node::Not(_) | Node::And(_) | Node::Or(_) | Node::Compare(..) | Node::Between(..) => {
                 self.bool_into(expr, to)
             }
             Node::If(branches, otherwise) => self.choice_into(branches, otherwise, to),

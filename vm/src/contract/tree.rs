@@ -192,6 +192,8 @@ pub(crate) enum Compare {
     Eq,
     Le,
     Lt,
+    Ge,
+    Gt,
 }
 
 #[derive(Debug, Clone)]
@@ -223,6 +225,8 @@ pub(crate) enum Node {
     /// Conditions with their values, and the value where none holds.
     If(Vec<(Expr, Expr)>, Box<Expr>),
     Compare(Compare, Box<Expr>, Box<Expr>),
+    /// The middle of three compared with both others; only `Le` and `Lt`.
+    Between(Compare, Box<Expr>, Box<Expr>, Box<Expr>),
     Add(Vec<Expr>),
     Sub(Box<Expr>, Box<Expr>),
     Neg(Box<Expr>),

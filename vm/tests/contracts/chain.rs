@@ -2,6 +2,7 @@
 
 use lyceum_protocol::{Address, ChainSpec, Gas, Height, SecretKey, Timestamp, TxBody};
 use lyceum_vm::{CallContext, Executor, MemoryWorld, Receipt, World, definition_path, genesis};
+use proptest::prelude::ProptestConfig;
 use serde_json::{Value, json};
 
 pub(crate) const GAS: u64 = 50_000_000;
@@ -12,6 +13,17 @@ pub(crate) struct Chain {
     pub(crate) caller: Address,
     pub(crate) height: u64,
     pub(crate) gas: u64,
+}
+
+/// Random cases of a property: `usual`, or as many as the variable LYCEUM_CASES says.
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    let asked = std::env::var("LYCEUM_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(asked.unwrap_or(usual))
+    }
 }
 
 pub(crate) fn wallet(seed: u8) -> Address {

@@ -3,7 +3,9 @@
 mod ballot;
 mod builtins;
 mod chain;
+mod direct;
 mod library;
 mod listing;
 mod operators;
 mod proposals;
+mod random;

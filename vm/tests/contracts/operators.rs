@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::chain::Chain;
+use super::chain::{Chain, cases};
 
 const MIN: i64 = i64::MIN;
 const MAX: i64 = i64::MAX;
@@ -226,7 +226,7 @@ fn what_is_not_needed_is_not_evaluated() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(cases(40))]
 
     #[test]
     fn every_operator_agrees_on_random_operands(
