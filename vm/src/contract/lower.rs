@@ -9,7 +9,7 @@
 
 use super::arith::{Division, Product};
 use super::draft::{Draft, Label, Slot, Value};
-use super::tree::{Action, Contract, Expr, Kind, Layout, Node, Stmt};
+use super::tree::{Action, Contract, Expr, Kind, Layout, Stmt};
 
 /// Numbers of the ports. PORTS.md describes them.
 pub(crate) mod port {
@@ -447,12 +447,4 @@ fn changes(body: &[Stmt], layout: usize, layouts: &[Layout], action: &Action) ->
         Stmt::Repeat { body, .. } => changes(body, layout, layouts, action),
         _ => false,
     })
-}
-
-/// Whether an expression is a literal integer.
-pub(super) fn literal_integer(expr: &Expr) -> Option<i64> {
-    match expr.node {
-        Node::Const(value) => Some(value),
-        _ => None,
-    }
 }

@@ -6,11 +6,15 @@
 use super::arith::Routine;
 use super::compare::{Test, compare};
 use super::draft::{Label, Slot, Value};
-use super::lower::{Lower, literal_integer, port};
+use super::lower::{Lower, port};
 use super::tree::{self, Compare, Expr, Kind, Node};
 
 /// A product by a literal of at most this many bits is unrolled: shorter than the routine's call, and faster.
 const UNROLLED_BITS_MAX: u32 = 16;
+
+fn is_short(k: i64) -> bool {
+    k.unsigned_abs() < 1 << UNROLLED_BITS_MAX
+}
 
 impl Lower<'_> {
     /// Emits `expr` as a jump to `yes` or to `no`.
@@ -222,36 +226,25 @@ impl Lower<'_> {
         }
     }
 
+    /// From left to right, after all factors were evaluated.
     fn product_into(&mut self, operands: &[Expr], to: Slot) {
         // A ciphertext comes first, so that every other factor is a literal.
-        let mut order: Vec<&Expr> = operands.iter().collect();
-        order.sort_by_key(|operand| operand.kind != Kind::Cipher);
-        let cipher = order[0].kind == Kind::Cipher;
-        let mut product = self.value(order[0]);
-        for operand in &order[1..] {
+        let cipher = operands
+            .iter()
+            .position(|operand| operand.kind == Kind::Cipher);
+        let mut values: Vec<_> = operands.iter().map(|operand| self.value(operand)).collect();
+        values.swap(0, cipher.unwrap_or(0));
+        let mut product = values[0];
+        for value in &values[1..] {
             let result = self.temp();
-            let (left, literal) = match (literal_integer(operand), product.constant()) {
-                (Some(k), _) => (product, Some(k)),
-                (None, Some(k)) => (self.value(operand), Some(k)),
-                (None, None) => (product, None),
-            };
-            match literal {
-                Some(k) if cipher || k.unsigned_abs() < 1 << UNROLLED_BITS_MAX => {
-                    self.scale(left, k, result)
-                }
-                Some(k) => {
-                    let right = self.code.constant_value(k);
-                    self.multiply(left, right, result);
-                }
-                None => {
-                    let right = self.value(operand);
-                    self.multiply(left, right, result);
-                }
+            match (value.constant(), product.constant()) {
+                (Some(k), _) if cipher.is_some() || is_short(k) => self.scale(product, k, result),
+                (None, Some(k)) if is_short(k) => self.scale(*value, k, result),
+                _ => self.multiply(product, *value, result),
             }
-            product = if cipher {
-                self.value_of(Kind::Cipher, result)
-            } else {
-                Value::any(result)
+            product = match cipher {
+                Some(_) => self.value_of(Kind::Cipher, result),
+                None => Value::any(result),
             };
         }
         self.code.copy(product, to);
