@@ -171,8 +171,8 @@ fn repeat(times: usize, work: impl Fn()) {
     (0..times).for_each(|_| work());
 }
 
-fn bench_segment(transactions: &[Transaction]) {
-    let spec = ChainSpec::dev();
+/// The text of a segment, 100 transactions a block.
+fn segment_text(spec: &ChainSpec, transactions: &[Transaction]) -> String {
     let key = SecretKey::from_seed(&[7; 32]);
     let mut headers = vec![spec.genesis(StateRoot::ZERO)];
     while headers.len() < spec.segment_blocks as usize {
@@ -183,7 +183,7 @@ fn bench_segment(transactions: &[Transaction]) {
             parent: last.hash(),
             ..last.claims().clone()
         };
-        headers.push(claims.sign(&key, &spec).expect("the miner's key"));
+        headers.push(claims.sign(&key, spec).expect("the miner's key"));
     }
     let mut text = String::new();
     for (at, header) in headers.iter().enumerate() {
@@ -194,6 +194,12 @@ fn bench_segment(transactions: &[Transaction]) {
         }
         text.push('\n');
     }
+    text
+}
+
+fn bench_segment(transactions: &[Transaction]) {
+    let spec = ChainSpec::dev();
+    let text = segment_text(&spec, transactions);
     let read = |transactions: bool| {
         let reader =
             SegmentReader::new(&spec, SegmentIndex::ZERO, text.as_bytes()).expect("in range");
@@ -232,7 +238,7 @@ fn bench_segment(transactions: &[Transaction]) {
     ];
     println!(
         "\na segment of {} lines and {} bytes, medians of {ROUNDS} rounds",
-        headers.len(),
+        spec.segment_blocks,
         text.len()
     );
     let seconds = medians(ROUNDS, &contenders);
