@@ -9,8 +9,8 @@ use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd};
 use dashu_int::UBig;
 use lyceum_vm::{
-    Assembly, Cell, Code, Halt, Limits, Machine, Modulus, NoPorts, OpenOverflow, PaillierPublic, PortMemory, Program, RunDomain,
-    assemble,
+    Assembly, Cell, Code, Halt, Limits, Machine, Modulus, NoPorts, OpenOverflow, PaillierPublic,
+    PortMemory, Program, RunDomain, assemble,
 };
 
 const ROUNDS: usize = 9;
@@ -20,9 +20,15 @@ fn main() {
     let sort = sort_program(200);
     versus_c(&sort);
     unfused("bubble sort, self-modifying", &code_of(&sort));
-    unfused("compiled-like code", &code_of(&assemble(include_str!("compiled.asm")).unwrap()));
+    unfused(
+        "compiled-like code",
+        &code_of(&assemble(include_str!("compiled.asm")).unwrap()),
+    );
     paillier_open(&code_of(&sort), "bubble sort");
-    paillier_open(&code_of(&assemble(include_str!("compiled.asm")).unwrap()), "compiled-like code");
+    paillier_open(
+        &code_of(&assemble(include_str!("compiled.asm")).unwrap()),
+        "compiled-like code",
+    );
     let modulus = Modulus::new(modulus()).unwrap();
     fibonacci(&modulus);
     load(&modulus);
@@ -31,8 +37,12 @@ fn main() {
 
 /// The example with other numbers: a fixed mix that needs many swaps.
 fn sort_program(len: i64) -> Assembly {
-    let (code, _) = include_str!("../examples/sort.asm").split_once("array:").unwrap();
-    let numbers: Vec<String> = (0..len).map(|i| (i * 7919 % 1009 - 500).to_string()).collect();
+    let (code, _) = include_str!("../examples/sort.asm")
+        .split_once("array:")
+        .unwrap();
+    let numbers: Vec<String> = (0..len)
+        .map(|i| (i * 7919 % 1009 - 500).to_string())
+        .collect();
     assemble(&format!("{code}array: .data {}\nend:\n", numbers.join(" "))).unwrap()
 }
 
@@ -62,18 +72,39 @@ fn rate((time, steps): (Duration, u64)) -> f64 {
 fn versus_c(sort: &Assembly) {
     let binary = std::env::temp_dir().join(format!("subleq16-{}", std::process::id()));
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/subleq16.c");
-    let built = Command::new("cc").args(["-O3", "-o"]).arg(&binary).arg(source).status();
+    let built = Command::new("cc")
+        .args(["-O3", "-o"])
+        .arg(&binary)
+        .arg(source)
+        .status();
     if !built.is_ok_and(|status| status.success()) {
         println!("bubble sort vs C           skipped: no working cc");
         return;
     }
     let words = sort.words().unwrap();
-    let text = format!("{} {}", ROUNDS * 3, words.iter().map(i64::to_string).collect::<Vec<_>>().join(" "));
+    let text = format!(
+        "{} {}",
+        ROUNDS * 3,
+        words
+            .iter()
+            .map(i64::to_string)
+            .collect::<Vec<_>>()
+            .join(" ")
+    );
     let mut machine = Machine::open(&code_of(sort), CELLS_MAX);
     let (mut c, mut ours) = (f64::MAX, f64::MAX);
     for _ in 0..ROUNDS {
-        let mut child = Command::new(&binary).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let mut child = Command::new(&binary)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
         let output = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
         let (memory, counts) = output.trim_end().rsplit_once('\n').unwrap();
         let (steps, ns) = counts.split_once(' ').unwrap();
@@ -81,22 +112,37 @@ fn versus_c(sort: &Assembly) {
         let (time, made) = best(&mut machine, ROUNDS * 3);
         ours = ours.min(time.as_secs_f64() * 1e9 / made as f64);
         assert_eq!(made.to_string(), steps);
-        let cells: Vec<String> = machine.cells().iter().map(|cell| cell.open().unwrap().to_string()).collect();
+        let cells: Vec<String> = machine
+            .cells()
+            .iter()
+            .map(|cell| cell.open().unwrap().to_string())
+            .collect();
         assert_eq!(cells.join(" "), memory.trim_end());
     }
     let _ = std::fs::remove_file(&binary);
-    println!("bubble sort vs C           {:5.2}x   ({:.0} M/s vs {:.0} M/s; want 1.3x)", c / ours, 1e3 / ours, 1e3 / c);
+    println!(
+        "bubble sort vs C           {:5.2}x   ({:.0} M/s vs {:.0} M/s; want 1.3x)",
+        c / ours,
+        1e3 / ours,
+        1e3 / c
+    );
 }
 
 fn unfused(name: &str, code: &Code) {
     let plain = Code::unfused(code.cells().to_vec(), code.entry()).unwrap();
-    let (mut fused, mut plain) = (Machine::open(code, CELLS_MAX), Machine::open(&plain, CELLS_MAX));
+    let (mut fused, mut plain) = (
+        Machine::open(code, CELLS_MAX),
+        Machine::open(&plain, CELLS_MAX),
+    );
     let (mut a, mut b) = (0.0_f64, 0.0_f64);
     for _ in 0..ROUNDS {
         a = a.max(rate(best(&mut fused, 2)));
         b = b.max(rate(best(&mut plain, 2)));
     }
-    println!("fused vs unfused           {:5.2}x   ({a:.0} M/s vs {b:.0} M/s) {name}", a / b);
+    println!(
+        "fused vs unfused           {:5.2}x   ({a:.0} M/s vs {b:.0} M/s) {name}",
+        a / b
+    );
 }
 
 fn paillier_open(code: &Code, name: &str) {
@@ -108,7 +154,10 @@ fn paillier_open(code: &Code, name: &str) {
         a = a.max(rate(best(&mut open, 2)));
         b = b.max(rate(best(&mut paillier, 2)));
     }
-    println!("paillier on open vs open   {:5.2}x   ({b:.0} M/s vs {a:.0} M/s; want 0.5x) {name}", b / a);
+    println!(
+        "paillier on open vs open   {:5.2}x   ({b:.0} M/s vs {a:.0} M/s; want 0.5x) {name}",
+        b / a
+    );
 }
 
 /// An odd number of 2048 bits without pattern; what it is a product of does not matter here.
@@ -157,7 +206,11 @@ fn bare_products(modulus: &Modulus, count: i64) -> impl FnMut() -> Duration {
         let bits = u32::try_from(modulus.n_squared().to_le_bytes().len() * 8).unwrap();
         BoxedUint::from_le_slice(&x.to_le_bytes(), bits).unwrap()
     };
-    let params = BoxedMontyParams::new_vartime(Odd::new(integer(modulus.n_squared())).into_option().unwrap());
+    let params = BoxedMontyParams::new_vartime(
+        Odd::new(integer(modulus.n_squared()))
+            .into_option()
+            .unwrap(),
+    );
     let mut x = BoxedMontyForm::new(integer(&UBig::from(3_u8)), &params);
     let y = BoxedMontyForm::new(integer(&(modulus.n() + UBig::from(2_u8))), &params);
     move || {
@@ -172,7 +225,11 @@ fn bare_products(modulus: &Modulus, count: i64) -> impl FnMut() -> Duration {
 
 fn load(modulus: &Modulus) {
     let public = PaillierPublic::new(modulus.clone());
-    let mut cell = public.encrypt(&UBig::from(5_u8), &UBig::from(2_u8)).unwrap().get().clone();
+    let mut cell = public
+        .encrypt(&UBig::from(5_u8), &UBig::from(2_u8))
+        .unwrap()
+        .get()
+        .clone();
     let step = cell.clone();
     let cells: Vec<String> = (0..1000)
         .map(|_| {
@@ -188,12 +245,20 @@ fn load(modulus: &Modulus) {
         let start = Instant::now();
         let program = Program::parse(&text, &domain).unwrap();
         whole = whole.min(start.elapsed());
-        let residues: Vec<_> = program.memory.iter().map(|cell| modulus.residue_of_cell(cell)).collect();
+        let residues: Vec<_> = program
+            .memory
+            .iter()
+            .map(|cell| modulus.residue_of_cell(cell))
+            .collect();
         let start = Instant::now();
         modulus.check_all(residues.iter()).unwrap();
         check = check.min(start.elapsed());
     }
-    println!("load 1000 encrypted cells  {:5.2} ms to parse and check, {:.2} ms of it the check", ms(whole), ms(check));
+    println!(
+        "load 1000 encrypted cells  {:5.2} ms to parse and check, {:.2} ms of it the check",
+        ms(whole),
+        ms(check)
+    );
 }
 
 fn ms(time: Duration) -> f64 {
@@ -213,5 +278,8 @@ fn call() {
         steps = machine.run(&mut NoPorts, Limits::gas(1_000_000)).steps;
         time = time.min(start.elapsed());
     }
-    println!("a call of prepared code    {:5.2} us for {steps} steps, memory and all", time.as_secs_f64() * 1e6);
+    println!(
+        "a call of prepared code    {:5.2} us for {steps} steps, memory and all",
+        time.as_secs_f64() * 1e6
+    );
 }

@@ -65,7 +65,9 @@ impl PaillierPublic {
             return Err(PaillierError::Random);
         }
         let mask = self.modulus.ring().power(r, n);
-        Ok(Residue::new(self.modulus.residue_of_t(m).get() * mask % self.modulus.n_squared()))
+        Ok(Residue::new(
+            self.modulus.residue_of_t(m).get() * mask % self.modulus.n_squared(),
+        ))
     }
 }
 

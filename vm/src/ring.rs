@@ -50,8 +50,10 @@ impl Ring {
     /// (`dashu-int` 0.6.2 panics in products of its own reduced numbers at 4096 bits; only its inversions are used here.)
     pub(crate) fn power(&self, base: &UBig, exponent: &UBig) -> UBig {
         let bytes = exponent.to_le_bytes();
-        let bits = u32::try_from(bytes.len().next_multiple_of(8) * 8).expect("an exponent is far below 2^32 bits");
-        let exponent = BoxedUint::from_le_slice(&bytes, bits.max(64)).expect("the precision was taken from the length");
+        let bits = u32::try_from(bytes.len().next_multiple_of(8) * 8)
+            .expect("an exponent is far below 2^32 bits");
+        let exponent = BoxedUint::from_le_slice(&bytes, bits.max(64))
+            .expect("the precision was taken from the length");
         Self::integer(&self.unit(base).map(|form| Arc::new(form.pow(&exponent))))
     }
 
