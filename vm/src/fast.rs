@@ -4,13 +4,13 @@
 //! that is no small integer; and an operation whenever the budget is shorter than its steps. So both paths agree on every
 //! count and every halt.
 
-use crate::decode::{Decoded, NEXT_HALT, Op};
+use crate::decode::{self, Decoded, NEXT_HALT, Op};
+
+/// Steps of the longest operation.
+const STEPS_MAX: u64 = decode::STEPS_MAX as u64;
 
 /// In the domain `paillier`, the memory word of a cell that is no small open integer.
 pub(crate) const SPECIAL: i64 = i64::MIN;
-
-/// Steps of the longest operation.
-const STEPS_MAX: u64 = 4;
 
 /// Why the fast loop returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,32 +54,50 @@ pub(crate) fn run<const SPECIALS: bool>(
         if budget < STEPS_MAX {
             break Exit::Slow;
         }
+        let memory = &mut *memory;
+        let at = |next: u32| next as usize;
+        // The steps made and where to go on; `None` leaves the operation, untouched, to the slow path.
         let done = match *op {
             Op::Undecoded => break Exit::Decode,
             Op::Slow => None,
             Op::Step => step::<SPECIALS>(memory, decoded, pc).map(|next| (1, next)),
-            Op::Clear { x, next } => store(memory, x, 0).map(|()| (1, next as usize)),
+            Op::Clear { x, next } => store(memory, x, 0).map(|()| (1, at(next))),
             Op::Sub { a, b } => sub::<SPECIALS>(memory, a, b).map(|_| (1, pc + 3)),
             Op::SubJump { a, b, next } => sub::<SPECIALS>(memory, a, b)
-                .map(|r| (1, if r <= 0 { next as usize } else { pc + 3 })),
+                .map(|result| (1, if result <= 0 { at(next) } else { pc + 3 })),
+            Op::SubJumpElse {
+                a,
+                b,
+                next,
+                z,
+                other,
+            } => sub_else::<SPECIALS>(memory, [a, b, z], at(next), at(other)),
             Op::ClearClear { x, y, next } => store(memory, x, 0)
                 .and_then(|()| store(memory, y, 0))
-                .map(|()| (2, next as usize)),
+                .map(|()| (2, at(next))),
             Op::ClearSub { x, a, b } => {
                 clear_sub::<SPECIALS>(memory, x, a, b).map(|()| (2, pc + 6))
             }
             Op::SubClear { a, b, x, next } => sub::<SPECIALS>(memory, a, b)
                 .and_then(|_| store(memory, x, 0))
-                .map(|()| (2, next as usize)),
+                .map(|()| (2, at(next))),
             Op::SubSub { a, b, c, d } => {
                 sub_sub::<SPECIALS>(memory, [a, b, c, d]).map(|()| (2, pc + 6))
             }
-            Op::Add { a, b, z, next } => {
-                add::<SPECIALS>(memory, a, b, z).map(|()| (3, next as usize))
-            }
-            Op::Move { a, b, z, next } => {
-                copy::<SPECIALS>(memory, a, b, z).map(|()| (4, next as usize))
-            }
+            Op::Subs { count } => subs::<SPECIALS>(memory, pc, count),
+            Op::Add { a, b, z, next } => add::<SPECIALS>(memory, a, b, z).map(|()| (3, at(next))),
+            Op::Move { a, b, z, next } => copy::<SPECIALS>(memory, a, b, z).map(|()| (4, at(next))),
+            Op::ClearSubFrom { x, b } => operand(memory, pc + 3)
+                .and_then(|a| clear_sub::<SPECIALS>(memory, x, a, b))
+                .map(|()| (2, pc + 6)),
+            Op::AddFrom { b, z, next } => operand(memory, pc)
+                .filter(|&a| a != z)
+                .and_then(|a| add::<SPECIALS>(memory, a, b, z))
+                .map(|()| (3, at(next))),
+            Op::MoveFrom { b, z, next } => operand(memory, pc + 3)
+                .filter(|&a| a != z && a != b)
+                .and_then(|a| copy::<SPECIALS>(memory, a, b, z))
+                .map(|()| (4, at(next))),
         };
         let Some((steps, next)) = done else {
             break Exit::Slow;
@@ -89,6 +107,45 @@ pub(crate) fn run<const SPECIALS: bool>(
     };
     *cursor = Cursor { pc, budget };
     exit
+}
+
+/// An operand that is read at run time.
+#[inline(always)]
+fn operand(memory: &[i64], at: usize) -> Option<u32> {
+    u32::try_from(*memory.get(at)?).ok()
+}
+
+/// Makes steps whose operands are in memory, as many as go; the next operation deals with the one that did not.
+#[inline(always)]
+fn subs<const SPECIALS: bool>(memory: &mut [i64], pc: usize, count: u32) -> Option<(u64, usize)> {
+    let mut done = 0;
+    while done < count as usize {
+        let at = pc + 3 * done;
+        let operands = operand(memory, at).zip(operand(memory, at + 1));
+        if operands
+            .and_then(|(a, b)| sub::<SPECIALS>(memory, a, b))
+            .is_none()
+        {
+            break;
+        }
+        done += 1;
+    }
+    (done > 0).then_some((done as u64, pc + 3 * done))
+}
+
+/// A step that branches to `next`, or clears and goes on at `other`.
+#[inline(always)]
+fn sub_else<const SPECIALS: bool>(
+    memory: &mut [i64],
+    [a, b, z]: [u32; 3],
+    next: usize,
+    other: usize,
+) -> Option<(u64, usize)> {
+    if sub::<SPECIALS>(memory, a, b)? <= 0 {
+        return Some((1, next));
+    }
+    store(memory, z, 0)?;
+    Some((2, other))
 }
 
 /// The small integer at `address`; `None` for a special cell.
