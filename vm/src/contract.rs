@@ -44,6 +44,7 @@ mod ast;
 mod bounds;
 mod check;
 mod check_expr;
+mod check_stmt;
 mod compare;
 mod compile;
 mod draft;
@@ -53,6 +54,7 @@ mod lower;
 mod lower_expr;
 mod parse;
 mod parse_expr;
+mod parse_stmt;
 mod tree;
 
 pub use bounds::*;

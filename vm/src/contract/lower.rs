@@ -222,18 +222,7 @@ impl<'a> Lower<'a> {
                 counter,
                 body,
             } => self.repeat(times, *counter, body),
-            Stmt::Emit { event, values } => {
-                self.code
-                    .note(format!("emit {}", self.action.events[*event].name));
-                let block = number_cell(&mut self.code, "emit", *event);
-                let cells: Vec<_> = (0..values.len())
-                    .map(|i| self.code.slot(format!("emit_{i}"), 0))
-                    .collect();
-                for (value, cell) in values.iter().zip(cells) {
-                    self.into(value, cell);
-                }
-                self.code.port(port::EMIT, block);
-            }
+            Stmt::Emit { event, values } => self.emit(*event, values),
             Stmt::Transfer {
                 from_contract,
                 to,
@@ -259,6 +248,19 @@ impl<'a> Lower<'a> {
         }
         self.state.dirty[window] = true;
         self.invalidate(layout, Some(window));
+    }
+
+    fn emit(&mut self, event: usize, values: &[Expr]) {
+        let name = &self.action.events[event].name;
+        self.code.note(format!("emit {name}"));
+        let block = number_cell(&mut self.code, "emit", event);
+        let cells: Vec<_> = (0..values.len())
+            .map(|i| self.code.slot(format!("emit_{i}"), 0))
+            .collect();
+        for (value, cell) in values.iter().zip(cells) {
+            self.into(value, cell);
+        }
+        self.code.port(port::EMIT, block);
     }
 
     fn transfer(&mut self, from_contract: bool, to: Option<&Expr>, amount: &Expr) {

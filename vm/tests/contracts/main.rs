@@ -1,5 +1,7 @@
 //! Contracts, from their text to the world after a call.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod ballot;
 mod builtins;
 mod chain;
