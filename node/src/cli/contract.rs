@@ -1,6 +1,6 @@
 //! `lyceum contract`: contracts without a chain.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -78,7 +78,7 @@ impl ContractCommand {
     }
 }
 
-fn check(file: &PathBuf, as_json: bool) -> anyhow::Result<()> {
+fn check(file: &Path, as_json: bool) -> anyhow::Result<()> {
     let summary = offline::check(&read_text(file)?).with_context(|| name(file))?;
     let actions = summary.actions.iter();
     if as_json {
