@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 
+mod chain;
 mod contract;
+mod progress;
 mod vm;
 
 /// The longest file that a command reads.
@@ -23,6 +25,9 @@ struct Lyceum {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make, copy and check a ledger, without a running node
+    #[command(subcommand)]
+    Chain(chain::ChainCommand),
     /// Check contracts, list their code, call them offline
     #[command(subcommand)]
     Contract(contract::ContractCommand),
@@ -34,6 +39,7 @@ enum Command {
 /// Runs the `lyceum` program on this process's arguments.
 pub fn main() -> ExitCode {
     let result = match Lyceum::parse().command {
+        Command::Chain(command) => command.run(),
         Command::Contract(command) => command.run(),
         Command::Vm(command) => command.run(),
     };
