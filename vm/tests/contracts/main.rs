@@ -4,10 +4,14 @@
 
 mod ballot;
 mod builtins;
+mod calls;
 mod chain;
 mod direct;
+mod hostile;
 mod library;
 mod listing;
+mod native;
 mod operators;
 mod proposals;
 mod random;
+mod refusals;
