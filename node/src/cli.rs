@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 
+mod contract;
 mod vm;
 
 /// The longest file that a command reads.
@@ -22,6 +23,9 @@ struct Lyceum {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check contracts, list their code, call them offline
+    #[command(subcommand)]
+    Contract(contract::ContractCommand),
     /// Run, assemble and disassemble programs of the Cryptoleq machine
     #[command(subcommand)]
     Vm(vm::VmCommand),
@@ -30,6 +34,7 @@ enum Command {
 /// Runs the `lyceum` program on this process's arguments.
 pub fn main() -> ExitCode {
     let result = match Lyceum::parse().command {
+        Command::Contract(command) => command.run(),
         Command::Vm(command) => command.run(),
     };
     match result {

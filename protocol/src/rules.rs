@@ -4,7 +4,7 @@ mod error;
 mod unlinked;
 
 pub use error::{BlockError, Verdict};
-pub use unlinked::{UnlinkedBlock, check_unlinked};
+pub use unlinked::{UnlinkedBlock, check_unlinked, decode_block};
 
 use std::ops::Deref;
 

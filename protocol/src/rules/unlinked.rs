@@ -45,7 +45,7 @@ pub fn check_unlinked(
     spec: &ChainSpec,
     seed: &BatchSeed,
 ) -> Vec<Result<UnlinkedBlock, BlockError>> {
-    let blocks: Vec<_> = lines.iter().map(|line| decode(line, spec)).collect();
+    let blocks: Vec<_> = lines.iter().map(|line| decode_block(line, spec)).collect();
     let sound = blocks.iter().flatten();
     let messages: Vec<_> = sound
         .flat_map(|block| {
@@ -75,7 +75,11 @@ fn check_signed(
     Ok(UnlinkedBlock(block))
 }
 
-fn decode(line: &str, spec: &ChainSpec) -> Result<Block, BlockError> {
+/// Reads a block line back that was checked before: by rules 1 and 2, `tx_root`, and rule 6 but for signatures and accounts.
+///
+/// # Errors
+/// [`BlockError`], the first rule that is broken.
+pub fn decode_block(line: &str, spec: &ChainSpec) -> Result<Block, BlockError> {
     let line = check_size(line, spec)?;
     let header = Header::decode(line.token(), spec)?;
     check_work(&header, spec)?;
