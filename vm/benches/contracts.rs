@@ -18,16 +18,40 @@ const CALLS: usize = 2_000;
 
 fn main() {
     let signature = signature();
-    println!("strict Ed25519 check            {:8.1} us", micros(signature));
+    println!(
+        "strict Ed25519 check            {:8.1} us",
+        micros(signature)
+    );
     let mut chain = Chain::new();
     let calls: [(&str, fn(usize) -> Value); 7] = [
-        ("register_student", |i| json!({"action": "register_student", "student": {"id": format!("S{i}"), "name": "John Doe", "department": "Computer Science"}})),
-        ("add_course", |i| json!({"action": "add_course", "course": {"id": format!("C{i}"), "name": "Logic", "capacity": 30}})),
-        ("enroll", |i| json!({"action": "enroll", "student": format!("S{i}"), "course": format!("C{i}")})),
-        ("grade", |i| json!({"action": "grade", "student": format!("S{i}"), "course": format!("C{i}"), "grade": 90})),
-        ("vote_proposal (opens)", |i| json!({"action": "vote_proposal", "proposal": {"id": format!("P{i}"), "description": "more books"}})),
-        ("course_management add", |i| json!({"action": "add", "course_id": i, "course_info": 100})),
-        ("transfer", |_| json!({"action": "transfer", "to": Address::from_bytes([7; 32]).to_string(), "amount": 1})),
+        (
+            "register_student",
+            |i| json!({"action": "register_student", "student": {"id": format!("S{i}"), "name": "John Doe", "department": "Computer Science"}}),
+        ),
+        (
+            "add_course",
+            |i| json!({"action": "add_course", "course": {"id": format!("C{i}"), "name": "Logic", "capacity": 30}}),
+        ),
+        (
+            "enroll",
+            |i| json!({"action": "enroll", "student": format!("S{i}"), "course": format!("C{i}")}),
+        ),
+        (
+            "grade",
+            |i| json!({"action": "grade", "student": format!("S{i}"), "course": format!("C{i}"), "grade": 90}),
+        ),
+        (
+            "vote_proposal (opens)",
+            |i| json!({"action": "vote_proposal", "proposal": {"id": format!("P{i}"), "description": "more books"}}),
+        ),
+        (
+            "course_management add",
+            |i| json!({"action": "add", "course_id": i, "course_info": 100}),
+        ),
+        (
+            "transfer",
+            |_| json!({"action": "transfer", "to": Address::from_bytes([7; 32]).to_string(), "amount": 1}),
+        ),
     ];
     for (name, action) in calls {
         chain.measure(name, action, signature);
@@ -50,7 +74,11 @@ fn main() {
         let time = start.elapsed();
         println!("translating {name:<20}{:8.1} us", micros(time));
         for (action, compiled) in contract.actions() {
-            println!("    {action:<28}{:6} instructions, {:6} cells", compiled.instructions(), compiled.code().cells().len());
+            println!(
+                "    {action:<28}{:6} instructions, {:6} cells",
+                compiled.instructions(),
+                compiled.code().cells().len()
+            );
         }
     }
 }
@@ -82,7 +110,10 @@ fn record() {
     for _ in 0..CALLS {
         black_box(json::canonical(black_box(&record)));
     }
-    println!("canonical JSON of a student     {:8.2} us", micros(start.elapsed() / CALLS as u32));
+    println!(
+        "canonical JSON of a student     {:8.2} us",
+        micros(start.elapsed() / CALLS as u32)
+    );
 }
 
 struct Chain {
@@ -96,13 +127,24 @@ impl Chain {
         let spec = ChainSpec::dev();
         let mut world = MemoryWorld::new();
         genesis(&spec, &mut world).unwrap();
-        let account = lyceum_vm::Account { balance: lyceum_protocol::Credits::MAX, ..Default::default() };
+        let account = lyceum_vm::Account {
+            balance: lyceum_protocol::Credits::MAX,
+            ..Default::default()
+        };
         account.store(&mut world, &caller().to_string()).unwrap();
-        Self { executor: Executor::for_chain(&spec), world, next: 0 }
+        Self {
+            executor: Executor::for_chain(&spec),
+            world,
+            next: 0,
+        }
     }
 
     fn measure(&mut self, name: &str, action: fn(usize) -> Value, signature: Duration) {
-        let context = CallContext { caller: caller(), height: Height::new(7).unwrap(), timestamp: Timestamp::new(1).unwrap() };
+        let context = CallContext {
+            caller: caller(),
+            height: Height::new(7).unwrap(),
+            timestamp: Timestamp::new(1).unwrap(),
+        };
         let limit = Gas::new(10_000_000).unwrap();
         let (mut best, mut gas, mut steps) = (Duration::MAX, 0, 0);
         for round in 0..ROUNDS {
@@ -111,7 +153,10 @@ impl Chain {
                 .collect();
             let start = Instant::now();
             for body in &bodies {
-                let receipt = self.executor.execute(&mut self.world, &context, body, limit).unwrap();
+                let receipt = self
+                    .executor
+                    .execute(&mut self.world, &context, body, limit)
+                    .unwrap();
                 assert_eq!(receipt.error(), None, "{name}");
                 (gas, steps) = (receipt.gas, receipt.steps);
             }
@@ -138,7 +183,11 @@ fn unfused(name: &str, code: &Code) {
     let mut steps = 0;
     for _ in 0..ROUNDS * 3 {
         steps = run(&mut fused, &mut a);
-        assert_eq!(run(&mut plain, &mut b), steps, "fused or not, the same steps");
+        assert_eq!(
+            run(&mut plain, &mut b),
+            steps,
+            "fused or not, the same steps"
+        );
     }
     println!(
         "{name:<12} fused vs unfused    {:8.2} x   {:.2} ns a step vs {:.2}, {steps} steps",
