@@ -9,7 +9,7 @@ use lyceum_protocol::{
 };
 use lyceum_vm::{
     CallContext, Code, CompiledContract, Executor, Halt, Limits, Machine, MemoryWorld, NoPorts,
-    builtin_definition, genesis,
+    World, builtin_definition, definition_path, genesis,
 };
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn main() {
         micros(signature)
     );
     let mut chain = Chain::new();
-    let calls: [(&str, fn(usize) -> Value); 7] = [
+    let calls: [(&str, fn(usize) -> Value); 10] = [
         (
             "register_student",
             |i| json!({"action": "register_student", "student": {"id": format!("S{i}"), "name": "John Doe", "department": "Computer Science"}}),
@@ -51,6 +51,19 @@ fn main() {
         (
             "transfer",
             |_| json!({"action": "transfer", "to": Address::from_bytes([7; 32]).to_string(), "amount": 1}),
+        ),
+        ("deploy_contract", |i| {
+            let mut definition = library();
+            definition["contract"] = format!("library{i}").into();
+            json!({"action": "deploy_contract", "definition": definition})
+        }),
+        (
+            "ballot open_poll",
+            |i| json!({"action": "open_poll", "contract": "ballot", "id": format!("Q{i}"), "question": "?", "blocks": 9}),
+        ),
+        (
+            "ballot vote (2048 bits)",
+            |i| json!({"action": "vote", "contract": "ballot", "poll": format!("Q{i}"), "vote": VOTE}),
         ),
     ];
     for (name, action) in calls {
@@ -132,6 +145,8 @@ impl Chain {
             ..Default::default()
         };
         account.store(&mut world, &caller().to_string()).unwrap();
+        let ballot = serde_json::from_str(include_str!("../examples/ballot.json")).unwrap();
+        world.store(&definition_path("ballot"), ballot).unwrap();
         Self {
             executor: Executor::for_chain(&spec),
             world,
@@ -170,6 +185,20 @@ impl Chain {
             best.as_secs_f64() * 1e9 / gas as f64
         );
     }
+}
+
+/// A unit modulo any N of large primes, almost as long as a ciphertext.
+const VOTE: &str = concat!(
+    "3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f",
+    "3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f",
+    "3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f",
+    "3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f",
+    "3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f",
+    "3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f3b9aca07f"
+);
+
+fn library() -> Value {
+    serde_json::from_str(include_str!("../examples/library.json")).unwrap()
 }
 
 fn caller() -> Address {

@@ -1,6 +1,7 @@
 //! Definitions, parameters and worlds from strangers: refused or run, never a panic.
 
 use lyceum_vm::offline::{self, Run};
+use lyceum_vm::{fuzz_contract, fuzz_params};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -55,26 +56,19 @@ fn replace(document: &mut Value, steps: &[usize], part: Value) {
     }
 }
 
-fn run_all(definition: &str, params: &str, world: &str) {
-    let Ok(summary) = offline::check(definition) else {
-        return;
-    };
-    offline::asm(definition).unwrap();
-    for action in summary.actions {
-        let run = Run {
-            action: &action.name,
-            params,
-            world,
-            gas: lyceum_protocol::Gas::new(100_000).unwrap(),
-            ..Run::default()
-        };
-        if let Ok(result) = offline::run(definition, &run) {
-            let error = result["error"].as_str().unwrap_or_default();
-            assert!(
-                !error.starts_with("machine"),
-                "translated code misbehaves: {error}"
-            );
-            assert!(result["gas"].as_u64().unwrap() <= 100_000);
+#[test]
+fn the_fuzz_corpus_breaks_no_promise() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/");
+    for (folder, entry, least) in [
+        ("vm_contract", fuzz_contract as fn(&[u8]), 6),
+        ("vm_params", fuzz_params, 4),
+    ] {
+        let files: Vec<_> = std::fs::read_dir(format!("{corpus}{folder}"))
+            .unwrap()
+            .collect();
+        assert!(files.len() >= least, "{folder}");
+        for file in files {
+            entry(&std::fs::read(file.unwrap().path()).unwrap());
         }
     }
 }
@@ -84,7 +78,8 @@ proptest! {
 
     #[test]
     fn any_json_is_refused_or_runs(definition in json_value(), params in json_value(), world in json_value()) {
-        run_all(&definition.to_string(), &params.to_string(), &world.to_string());
+        fuzz_contract(definition.to_string().as_bytes());
+        fuzz_params(format!("{params}\n{world}").as_bytes());
     }
 
     #[test]
@@ -101,18 +96,16 @@ proptest! {
         ][which];
         let mut definition: Value = serde_json::from_str(text).unwrap();
         replace(&mut definition, &steps, part);
-        let params = json!({"id": "a", "book": "a", "course_id": 1, "course_info": 1, "student": "a", "course": "a"});
-        run_all(&definition.to_string(), &params.to_string(), "{}");
+        fuzz_contract(definition.to_string().as_bytes());
     }
 
     #[test]
     fn any_parameters_and_world_give_a_result(params in json_value(), book in json_value(), title in json_value()) {
-        let library = include_str!("../../examples/library.json");
-        let params = json!({"id": params, "book": "B1"}).to_string();
-        let whole = json!({"library/book/B1": book}).to_string();
-        let part = json!({"library/book/B1": {"id": "B1", "title": title, "copies": 2, "lent": 1}}).to_string();
-        run_all(library, &params, &whole);
-        run_all(library, &params, &part);
+        let params = json!({"id": params, "book": "B1"});
+        let whole = json!({"library/book/B1": book});
+        let part = json!({"library/book/B1": {"id": "B1", "title": title, "copies": 2, "lent": 1}});
+        fuzz_params(format!("{params}\n{whole}").as_bytes());
+        fuzz_params(format!("{params}\n{part}").as_bytes());
     }
 }
 
