@@ -22,7 +22,8 @@ bench:           ## the benches: ratios, each measured in one run
 
 fuzz:            ## each fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain and cargo-fuzz
 	@for target in $$(cargo +nightly fuzz list); do \
-	    cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -max_len=65536 || exit 1; \
+	    mkdir -p "$(CACHE)/fuzz/$$target"; \
+	    cargo +nightly fuzz run $$target "$(CACHE)/fuzz/$$target" fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -max_len=65536 || exit 1; \
 	done
 
 fmt:             ## format the code
