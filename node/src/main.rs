@@ -1,2 +1,7 @@
-//! node
-fn main() {}
+//! The `lyceum` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lyceum_node::main()
+}

@@ -17,7 +17,7 @@ pub struct Hash<Kind> {
     kind: PhantomData<Kind>,
 }
 
-/// What a [`Hash`] is the hash of.
+/// What a [`struct@Hash`] is the hash of.
 pub mod kind {
     /// A block token.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

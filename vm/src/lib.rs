@@ -42,3 +42,22 @@ pub use run::{
 pub use trace::{TraceStep, TraceValue};
 
 // Contracts.
+mod account;
+mod call;
+mod contract;
+mod execute;
+mod failure;
+mod genesis;
+mod host;
+mod native;
+pub mod offline;
+mod values;
+mod world;
+
+pub use account::Account;
+pub use call::Event;
+pub use contract::*;
+pub use execute::{CallContext, Executor, Receipt, TRANSLATIONS_MAX};
+pub use failure::Failure;
+pub use genesis::{GenesisError, builtin_definition, genesis};
+pub use world::{Journal, MemoryWorld, World, WorldError, definition_path};

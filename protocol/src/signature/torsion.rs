@@ -14,22 +14,25 @@ use curve25519_dalek::{EdwardsPoint, Scalar, traits::Identity as _};
 /// `2^4 - 5` additions for its table and then one addition per sum, instead of two on average.
 const CHUNK_LEN: usize = 4;
 
-/// Tests `sums` random subset sums of `points`; `draw` gives uniform secret bytes.
+/// How many subsets of a chunk one word picks.
+const SUMS_PER_WORD: usize = 64 / CHUNK_LEN;
+
+/// Tests `sums` random subset sums of `points`; `draw` gives uniform secret words.
 ///
 /// `true` if all points are torsion-free; otherwise `false`, but `true` with probability at most `2^-sums`.
 pub(super) fn all_torsion_free(
     points: &[EdwardsPoint],
     sums: usize,
-    mut draw: impl FnMut() -> u8,
+    mut draw: impl FnMut() -> u64,
 ) -> bool {
     let mut totals = vec![EdwardsPoint::identity(); sums];
     for chunk in points.chunks(CHUNK_LEN) {
         let table = subset_sums(chunk);
-        // Each byte picks the subsets of two sums; a short last chunk ignores its unused bits.
-        for pair in totals.chunks_mut(2) {
-            let mut bits = usize::from(draw());
-            for total in pair {
-                let subset = bits & (table.len() - 1) & ((1 << chunk.len()) - 1);
+        for group in totals.chunks_mut(SUMS_PER_WORD) {
+            let mut bits = draw();
+            for total in group {
+                // A short last chunk ignores the bits of the points it lacks.
+                let subset = bits as usize & ((1 << chunk.len()) - 1);
                 if subset != 0 {
                     *total += table[subset];
                 }
@@ -71,12 +74,12 @@ mod tests {
     }
 
     /// SplitMix64: enough for a test of probabilities.
-    fn bytes(mut state: u64) -> impl FnMut() -> u8 {
+    fn words(mut state: u64) -> impl FnMut() -> u64 {
         move || {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            (z >> 56) as u8
+            z ^ (z >> 31)
         }
     }
 
@@ -108,7 +111,7 @@ mod tests {
     #[test]
     fn honest_points_always_pass() {
         for n in [0, 1, 3, 4, 5, 9] {
-            assert!(all_torsion_free(&honest(n), 5, bytes(n)), "{n}");
+            assert!(all_torsion_free(&honest(n), 5, words(n)), "{n}");
         }
     }
 
@@ -119,9 +122,9 @@ mod tests {
             for i in 0..9 {
                 let mut points = honest(9);
                 points[i] += torsion;
-                assert!(!all_torsion_free(&points, 40, bytes(i as u64)));
+                assert!(!all_torsion_free(&points, 40, words(i as u64)));
                 points[(i + 5) % 9] -= torsion;
-                assert!(!all_torsion_free(&points, 40, bytes(i as u64)));
+                assert!(!all_torsion_free(&points, 40, words(i as u64)));
             }
         }
     }
@@ -131,7 +134,7 @@ mod tests {
     fn one_sum_misses_half() {
         let mut points = honest(2);
         points[1] += EIGHT_TORSION[4];
-        let missed = (0..400).filter(|&seed| all_torsion_free(&points, 1, bytes(seed)));
+        let missed = (0..400).filter(|&seed| all_torsion_free(&points, 1, words(seed)));
         let missed = missed.count();
         assert!((120..280).contains(&missed), "{missed}");
     }

@@ -1,0 +1,7 @@
+#![no_main]
+
+#[path = "../protocol_checks.rs"]
+#[allow(dead_code)]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::segment(input));

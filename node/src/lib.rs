@@ -1,0 +1,7 @@
+//! The Lyceum node, and the `lyceum` program.
+//!
+//! So far the program has the commands that need no node: it runs, assembles and lists programs of the Cryptoleq machine.
+
+mod cli;
+
+pub use cli::main;
