@@ -10,12 +10,13 @@ use lyceum_vm::{
 };
 
 const ROUNDS: usize = 15;
+/// What the specification takes one unit for, in nanoseconds.
+const UNIT: f64 = 5.0;
 const CELLS_MAX: usize = 1 << 16;
 
 fn main() {
     println!("{:44} {:>12} {:>10}", "charge", "gas", "ns/gas");
-    let open = open_steps();
-    let mut dear = open;
+    let mut dear = open_steps();
     dear = dear.max(growth());
     dear = dear.max(output());
     for bits in [2048, 3072, 4096] {
@@ -24,8 +25,8 @@ fn main() {
         dear = dear.max(normalisation(&modulus));
     }
     println!(
-        "dearest unit: {:.2} times the dearest open step (want 2 at most)",
-        dear / open
+        "dearest unit: {dear:.1} ns, {:.2} times the nominal {UNIT} ns (want 2 at most)",
+        dear / UNIT
     );
 }
 
@@ -56,7 +57,11 @@ fn best(
 /// Open steps of all sorts, endless loops cut by gas; returns the dearest.
 fn open_steps() -> f64 {
     let mut dearest = 0.0_f64;
-    let loops: [(&str, Vec<i64>); 6] = [
+    let mut elsewhere = vec![64, 70, 3, 65, 71, 6, 66, 72, 9, 67, 67, 70];
+    elsewhere.resize(64, 0);
+    // Copies "74 75 73" to 70, past the end, and jumps there: a loop in cells that memory grew by.
+    elsewhere.extend([-73, -73, -70, 0]);
+    let loops: [(&str, Vec<i64>); 7] = [
         (
             "open: a fused copy",
             vec![12, 12, 3, 13, 14, 6, 14, 12, 9, 14, 14, 0, 0, 5, 0],
@@ -70,7 +75,8 @@ fn open_steps() -> f64 {
             "open: steps that write their own code",
             vec![9, 0, 3, 9, 4, 6, 9, 7, 0, 0],
         ),
-        ("open: every step by the slow path", vec![900, 3, 0, 0]),
+        ("open: code in cells that memory grew by", elsewhere),
+        ("open: an operand past the end", vec![900, 3, 0, 0]),
         (
             "open: slow steps that write",
             vec![900, 9, 3, 900, 10, 6, 900, 11, 0, 0, 0, 0],
@@ -81,7 +87,11 @@ fn open_steps() -> f64 {
         let (time, gas) = best(&mut machine, Limits::gas(1_000_000), |_| {});
         dearest = dearest.max(shown(name, time, gas));
     }
-    dearest
+    // The one integer that the domain paillier cannot hold in a memory word.
+    let code = Code::new(vec![6, 7, 3, 8, 8, 0, 0, i64::MIN, 0], 0).unwrap();
+    let mut machine = Machine::paillier(&code, CELLS_MAX, &modulus(2048), OpenOverflow::Fault);
+    let (time, gas) = best(&mut machine, Limits::gas(1_000_000), |_| {});
+    dearest.max(shown("open, in paillier: the smallest integer", time, gas))
 }
 
 fn growth() -> f64 {

@@ -39,6 +39,7 @@ mod machine;
 mod modulus;
 mod notation;
 mod paillier;
+mod plain;
 mod ports;
 mod program;
 mod residues;
