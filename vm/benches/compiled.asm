@@ -66,4 +66,4 @@ factor: .data 93
 limit:  .data 100000
 best:   .data 0
 d:      .data 0
-count:  .data 200000
+count:  .data 3000

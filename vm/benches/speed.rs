@@ -136,8 +136,8 @@ fn unfused(name: &str, code: &Code) {
     );
     let (mut a, mut b) = (0.0_f64, 0.0_f64);
     for _ in 0..ROUNDS {
-        a = a.max(rate(best(&mut fused, 2)));
-        b = b.max(rate(best(&mut plain, 2)));
+        a = a.max(rate(best(&mut fused, 20)));
+        b = b.max(rate(best(&mut plain, 20)));
     }
     println!(
         "fused vs unfused           {:5.2}x   ({a:.0} M/s vs {b:.0} M/s) {name}",
@@ -151,8 +151,8 @@ fn paillier_open(code: &Code, name: &str) {
     let mut paillier = Machine::paillier(code, CELLS_MAX, &modulus, OpenOverflow::Fault);
     let (mut a, mut b) = (0.0_f64, 0.0_f64);
     for _ in 0..ROUNDS {
-        a = a.max(rate(best(&mut open, 2)));
-        b = b.max(rate(best(&mut paillier, 2)));
+        a = a.max(rate(best(&mut open, 20)));
+        b = b.max(rate(best(&mut paillier, 20)));
     }
     println!(
         "paillier on open vs open   {:5.2}x   ({b:.0} M/s vs {a:.0} M/s; want 0.5x) {name}",

@@ -40,6 +40,14 @@ pub(crate) enum Op {
         z: u32,
         other: u32,
     },
+    /// `a b next`, `c b other`: two tests of a cell, the second only where the first falls through; c is not b.
+    SubJumpTwice {
+        a: u32,
+        c: u32,
+        b: u32,
+        next: u32,
+        other: u32,
+    },
     /// `x x >`, `y y next`
     ClearClear { x: u32, y: u32, next: u32 },
     /// `x x >`, `a b >`
@@ -52,12 +60,16 @@ pub(crate) enum Op {
     Subs { count: u32 },
     /// `a z >`, `z b >`, `z z next`; z differs from a and b
     Add { a: u32, b: u32, z: u32, next: u32 },
+    /// `a z >`, `z b >`, `z z >`, `z b next`: a sum and a test of it; z differs from a and b
+    AddTest { a: u32, b: u32, z: u32, next: u32 },
     /// `b b >`, `a z >`, `z b >`, `z z next`; a, b and z differ
     Move { a: u32, b: u32, z: u32, next: u32 },
     /// `x x >`, `[a] b >`, the second step's A read at run time
     ClearSubFrom { x: u32, b: u32 },
     /// As `Add`, its first step's A read at run time
     AddFrom { b: u32, z: u32, next: u32 },
+    /// As `AddTest`, its first step's A read at run time
+    AddTestFrom { b: u32, z: u32, next: u32 },
     /// As `Move`, its second step's A read at run time
     MoveFrom { b: u32, z: u32, next: u32 },
 }
@@ -117,6 +129,12 @@ impl Decoded {
 
     pub(crate) fn ops(&self) -> &[Op] {
         &self.ops
+    }
+
+    /// Whether no operation can start at `pc`.
+    pub(crate) fn is_slow(&self, pc: i64) -> bool {
+        let op = usize::try_from(pc).ok().and_then(|pc| self.ops.get(pc));
+        matches!(op, None | Some(Op::Slow))
     }
 
     /// Whether a write to `address` must go through [`Decoded::written`].
@@ -197,9 +215,11 @@ impl Decoded {
             if inside(step.b) || run.iter().any(|earlier| inside(earlier.b)) {
                 break;
             }
-            // After a branch there may be a jump, its other way; nothing else.
+            // After a branch there may be its other way, a jump or a second test of its cell; nothing else.
             let after_branch = run.last().is_some_and(|last| !last.falls);
-            if after_branch && !step.clears() {
+            let second_test =
+                |last: Static| last.b == step.b && step.a.is_some_and(|c| c != step.b);
+            if after_branch && !step.clears() && !run.last().copied().is_some_and(second_test) {
                 break;
             }
             run.push(step);
@@ -264,9 +284,12 @@ impl Decoded {
             Op::SubJumpElse { next, other, .. } => {
                 work.extend(jump(next).into_iter().chain(jump(other)))
             }
-            Op::SubJump { next, .. } => {
-                work.push(pc + 3);
-                work.extend(jump(next));
+            Op::SubJump { next, .. } => work.extend([pc + 3].into_iter().chain(jump(next))),
+            Op::SubJumpTwice { next, other, .. } => {
+                work.extend([pc + 6].into_iter().chain(jump(next)).chain(jump(other)));
+            }
+            Op::AddTest { next, .. } | Op::AddTestFrom { next, .. } => {
+                work.extend([pc + 12].into_iter().chain(jump(next)));
             }
             Op::Clear { next, .. }
             | Op::ClearClear { next, .. }
@@ -307,6 +330,19 @@ fn fuse(run: &[Static]) -> Option<(Op, usize)> {
     let pair = s1.filter(|_| s0.falls).and_then(|s1| pair(s0, s1));
     Some(match (pair, s1) {
         (Some(pair), _) => (pair, 2),
+        (None, Some(s1)) if !s0.falls && !s1.clears() => {
+            let (b, next, other) = (s0.b, s0.next, s1.next);
+            (
+                Op::SubJumpTwice {
+                    a,
+                    c: s1.a?,
+                    b,
+                    next,
+                    other,
+                },
+                2,
+            )
+        }
         (None, Some(s1)) if !s0.falls => (
             Op::SubJumpElse {
                 a,
@@ -361,6 +397,18 @@ fn idiom(run: &[Static]) -> Option<(Op, usize)> {
         return Some((op, 4));
     }
     if let Some((a, b, z, next)) = added(run) {
+        if let Some(s3) = run.get(3).filter(|s3| s3.a == Some(z) && s3.b == b) {
+            let next = s3.next;
+            return Some((
+                a.map_or(Op::AddTestFrom { b, z, next }, |a| Op::AddTest {
+                    a,
+                    b,
+                    z,
+                    next,
+                }),
+                4,
+            ));
+        }
         return Some((
             a.map_or(Op::AddFrom { b, z, next }, |a| Op::Add { a, b, z, next }),
             3,

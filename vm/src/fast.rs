@@ -44,69 +44,97 @@ pub(crate) fn run<const SPECIALS: bool>(
     let Cursor { mut pc, mut budget } = *cursor;
     let exit = loop {
         let Some(op) = ops.get(pc) else {
-            break if pc == NEXT_HALT as usize {
-                Exit::Halt
-            } else {
-                Exit::Slow
-            };
+            break outside(pc);
         };
         // One check for all operations: the last few steps of a budget are the slow path's.
         if budget < STEPS_MAX {
             break Exit::Slow;
         }
-        let memory = &mut *memory;
-        let at = |next: u32| next as usize;
-        // The steps made and where to go on; `None` leaves the operation, untouched, to the slow path.
-        let done = match *op {
-            Op::Undecoded => break Exit::Decode,
-            Op::Slow => None,
-            Op::Step => step::<SPECIALS>(memory, decoded, pc).map(|next| (1, next)),
-            Op::Clear { x, next } => store(memory, x, 0).map(|()| (1, at(next))),
-            Op::Sub { a, b } => sub::<SPECIALS>(memory, a, b).map(|_| (1, pc + 3)),
-            Op::SubJump { a, b, next } => sub::<SPECIALS>(memory, a, b)
-                .map(|result| (1, if result <= 0 { at(next) } else { pc + 3 })),
-            Op::SubJumpElse {
-                a,
-                b,
-                next,
-                z,
-                other,
-            } => sub_else::<SPECIALS>(memory, [a, b, z], at(next), at(other)),
-            Op::ClearClear { x, y, next } => store(memory, x, 0)
-                .and_then(|()| store(memory, y, 0))
-                .map(|()| (2, at(next))),
-            Op::ClearSub { x, a, b } => {
-                clear_sub::<SPECIALS>(memory, x, a, b).map(|()| (2, pc + 6))
-            }
-            Op::SubClear { a, b, x, next } => sub::<SPECIALS>(memory, a, b)
-                .and_then(|_| store(memory, x, 0))
-                .map(|()| (2, at(next))),
-            Op::SubSub { a, b, c, d } => {
-                sub_sub::<SPECIALS>(memory, [a, b, c, d]).map(|()| (2, pc + 6))
-            }
-            Op::Subs { count } => subs::<SPECIALS>(memory, pc, count),
-            Op::Add { a, b, z, next } => add::<SPECIALS>(memory, a, b, z).map(|()| (3, at(next))),
-            Op::Move { a, b, z, next } => copy::<SPECIALS>(memory, a, b, z).map(|()| (4, at(next))),
-            Op::ClearSubFrom { x, b } => operand(memory, pc + 3)
-                .and_then(|a| clear_sub::<SPECIALS>(memory, x, a, b))
-                .map(|()| (2, pc + 6)),
-            Op::AddFrom { b, z, next } => operand(memory, pc)
-                .filter(|&a| a != z)
-                .and_then(|a| add::<SPECIALS>(memory, a, b, z))
-                .map(|()| (3, at(next))),
-            Op::MoveFrom { b, z, next } => operand(memory, pc + 3)
-                .filter(|&a| a != z && a != b)
-                .and_then(|a| copy::<SPECIALS>(memory, a, b, z))
-                .map(|()| (4, at(next))),
-        };
-        let Some((steps, next)) = done else {
-            break Exit::Slow;
+        let Some((steps, next)) = apply::<SPECIALS>(op, memory, decoded, pc) else {
+            break if *op == Op::Undecoded {
+                Exit::Decode
+            } else {
+                Exit::Slow
+            };
         };
         budget -= steps;
         pc = next;
     };
     *cursor = Cursor { pc, budget };
     exit
+}
+
+/// Applies the operation at `pc`: the steps made and where to go on; `None` leaves it, untouched.
+#[inline(always)]
+fn apply<const SPECIALS: bool>(
+    op: &Op,
+    memory: &mut [i64],
+    decoded: &Decoded,
+    pc: usize,
+) -> Option<(u64, usize)> {
+    match *op {
+        Op::Undecoded | Op::Slow => None,
+        Op::Step => step::<SPECIALS>(memory, decoded, pc).map(|next| (1, next)),
+        Op::Clear { x, next } => store(memory, x, 0).map(|()| (1, next as usize)),
+        Op::Sub { a, b } => sub::<SPECIALS>(memory, a, b).map(|_| (1, pc + 3)),
+        Op::SubJump { a, b, next } => sub::<SPECIALS>(memory, a, b)
+            .map(|result| (1, if result <= 0 { next as usize } else { pc + 3 })),
+        Op::SubJumpElse {
+            a,
+            b,
+            next,
+            z,
+            other,
+        } => sub_else::<SPECIALS>(memory, [a, b, z], next as usize, other as usize),
+        Op::SubJumpTwice {
+            a,
+            c,
+            b,
+            next,
+            other,
+        } => sub_twice::<SPECIALS>(memory, [a, c, b], pc, [next, other]),
+        Op::ClearClear { x, y, next } => store(memory, x, 0)
+            .and_then(|()| store(memory, y, 0))
+            .map(|()| (2, next as usize)),
+        Op::ClearSub { x, a, b } => clear_sub::<SPECIALS>(memory, x, a, b).map(|()| (2, pc + 6)),
+        Op::SubClear { a, b, x, next } => sub::<SPECIALS>(memory, a, b)
+            .and_then(|_| store(memory, x, 0))
+            .map(|()| (2, next as usize)),
+        Op::SubSub { a, b, c, d } => {
+            sub_sub::<SPECIALS>(memory, [a, b, c, d]).map(|()| (2, pc + 6))
+        }
+        Op::Subs { count } => subs::<SPECIALS>(memory, pc, count),
+        Op::Add { a, b, z, next } => add::<SPECIALS>(memory, a, b, z).map(|_| (3, next as usize)),
+        Op::AddTest { a, b, z, next } => add::<SPECIALS>(memory, a, b, z)
+            .map(|sum| (4, if sum <= 0 { next as usize } else { pc + 12 })),
+        Op::AddTestFrom { b, z, next } => operand(memory, pc)
+            .filter(|&a| a != z)
+            .and_then(|a| add::<SPECIALS>(memory, a, b, z))
+            .map(|sum| (4, if sum <= 0 { next as usize } else { pc + 12 })),
+        Op::Move { a, b, z, next } => {
+            copy::<SPECIALS>(memory, a, b, z).map(|()| (4, next as usize))
+        }
+        Op::ClearSubFrom { x, b } => operand(memory, pc + 3)
+            .and_then(|a| clear_sub::<SPECIALS>(memory, x, a, b))
+            .map(|()| (2, pc + 6)),
+        Op::AddFrom { b, z, next } => operand(memory, pc)
+            .filter(|&a| a != z)
+            .and_then(|a| add::<SPECIALS>(memory, a, b, z))
+            .map(|_| (3, next as usize)),
+        Op::MoveFrom { b, z, next } => operand(memory, pc + 3)
+            .filter(|&a| a != z && a != b)
+            .and_then(|a| copy::<SPECIALS>(memory, a, b, z))
+            .map(|()| (4, next as usize)),
+    }
+}
+
+/// Where there is no operation.
+fn outside(pc: usize) -> Exit {
+    if pc == NEXT_HALT as usize {
+        Exit::Halt
+    } else {
+        Exit::Slow
+    }
 }
 
 /// An operand that is read at run time.
@@ -121,11 +149,11 @@ fn subs<const SPECIALS: bool>(memory: &mut [i64], pc: usize, count: u32) -> Opti
     let mut done = 0;
     while done < count as usize {
         let at = pc + 3 * done;
-        let operands = operand(memory, at).zip(operand(memory, at + 1));
-        if operands
-            .and_then(|(a, b)| sub::<SPECIALS>(memory, a, b))
-            .is_none()
-        {
+        let Some(&[a, b]) = memory.get(at..at + 2).and_then(<[i64]>::first_chunk) else {
+            break;
+        };
+        // Baked operands are addresses, and fit.
+        if sub::<SPECIALS>(memory, a as u32, b as u32).is_none() {
             break;
         }
         done += 1;
@@ -212,12 +240,13 @@ fn sub_sub<const SPECIALS: bool>(memory: &mut [i64], [a, b, c, d]: [u32; 4]) -> 
 }
 
 #[inline(always)]
-fn add<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32, z: u32) -> Option<()> {
+fn add<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32, z: u32) -> Option<i64> {
     let negated =
         difference::<SPECIALS>(load::<SPECIALS>(memory, z)?, load::<SPECIALS>(memory, a)?)?;
     let sum = difference::<SPECIALS>(load::<SPECIALS>(memory, b)?, negated)?;
     store(memory, b, sum)?;
-    store(memory, z, 0)
+    store(memory, z, 0)?;
+    Some(sum)
 }
 
 #[inline(always)]
@@ -226,6 +255,23 @@ fn copy<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32, z: u32) -> Opt
         difference::<SPECIALS>(load::<SPECIALS>(memory, z)?, load::<SPECIALS>(memory, a)?)?;
     store(memory, b, difference::<SPECIALS>(0, negated)?)?;
     store(memory, z, 0)
+}
+
+/// Two steps on one cell, each of which may branch.
+#[inline(always)]
+fn sub_twice<const SPECIALS: bool>(
+    memory: &mut [i64],
+    [a, c, b]: [u32; 3],
+    pc: usize,
+    [next, other]: [u32; 2],
+) -> Option<(u64, usize)> {
+    let first = difference::<SPECIALS>(load::<SPECIALS>(memory, b)?, load::<SPECIALS>(memory, a)?)?;
+    if first <= 0 {
+        return store(memory, b, first).map(|()| (1, next as usize));
+    }
+    let second = difference::<SPECIALS>(first, load::<SPECIALS>(memory, c)?)?;
+    store(memory, b, second)?;
+    Some((2, if second <= 0 { other as usize } else { pc + 6 }))
 }
 
 /// One step whose cells are read here and now; `None` leaves it to the slow path.
