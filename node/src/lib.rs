@@ -3,5 +3,6 @@
 //! So far the program has the commands that need no node: it runs, assembles and lists programs of the Cryptoleq machine.
 
 mod cli;
+pub mod core;
 
 pub use cli::main;
