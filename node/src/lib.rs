@@ -4,5 +4,6 @@
 
 mod cli;
 pub mod core;
+pub mod hs256;
 
 pub use cli::main;
