@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 
 mod vm;
+mod wallet;
 
 /// The longest file that a command reads.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -25,12 +26,16 @@ enum Command {
     /// Run, assemble and disassemble programs of the Cryptoleq machine
     #[command(subcommand)]
     Vm(vm::VmCommand),
+    /// Make, show, import and export wallets: keys and their identity cards
+    #[command(subcommand)]
+    Wallet(wallet::WalletCommand),
 }
 
 /// Runs the `lyceum` program on this process's arguments.
 pub fn main() -> ExitCode {
     let result = match Lyceum::parse().command {
         Command::Vm(command) => command.run(),
+        Command::Wallet(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
