@@ -1,6 +1,8 @@
 //! Nanoseconds for each unit of gas, for each kind of charge of the machine: none may be under-priced by more than 2 times against the
 //! dearest open step.
 
+#![expect(clippy::unwrap_used, reason = "a bench stops where it cannot go on")]
+
 use std::time::{Duration, Instant};
 
 use dashu_int::UBig;
@@ -122,7 +124,7 @@ fn modulus(bits: usize) -> Modulus {
     for i in 0..bits as u64 / 32 {
         n = (n << 32) + UBig::from((i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32);
     }
-    let n = (n | UBig::ONE) % (UBig::ONE << bits) | (UBig::ONE << (bits - 1));
+    let n = ((n | UBig::ONE) % (UBig::ONE << bits)) | (UBig::ONE << (bits - 1));
     Modulus::new(n).unwrap()
 }
 

@@ -1,5 +1,7 @@
 //! Ratios, each measured in one run: the machine against plain C, itself unfused, and bare modular multiplications.
 
+#![expect(clippy::unwrap_used, reason = "a bench stops where it cannot go on")]
+
 use std::hint::black_box;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -166,7 +168,7 @@ fn modulus() -> UBig {
     for i in 0..64_u64 {
         n = (n << 32) + UBig::from((i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32);
     }
-    (n | UBig::ONE) % (UBig::ONE << 2048) | (UBig::ONE << 2047)
+    ((n | UBig::ONE) % (UBig::ONE << 2048)) | (UBig::ONE << 2047)
 }
 
 fn fibonacci(modulus: &Modulus) {

@@ -1,5 +1,7 @@
 //! Program files of all kinds: JSON, `.sce`, assembler text; the examples and the fuzz corpus.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use std::path::{Path, PathBuf};
 
 use dashu_int::UBig;

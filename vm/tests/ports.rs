@@ -1,5 +1,7 @@
 //! Contract mode: ports, gas, open overflow in `paillier`, prepared code.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use dashu_int::UBig;
 use lyceum_vm::{
     Cell, Code, Fault, Halt, Limits, Machine, Modulus, NoPorts, OpenOverflow, Outcome,
