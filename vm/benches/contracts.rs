@@ -1,5 +1,6 @@
 //! Contracts: calls end to end against one strict signature check, code fused against unfused, and nanoseconds per unit of gas.
 #![allow(clippy::unwrap_used, reason = "a bench may panic")]
+#![allow(clippy::too_many_lines, reason = "a table of calls is long")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,6 +14,9 @@ use lyceum_vm::{
 };
 use serde_json::{Value, json};
 
+/// An action, by the number of its call.
+type Action = fn(usize) -> Value;
+
 const ROUNDS: usize = 9;
 const CALLS: usize = 2_000;
 
@@ -23,7 +27,7 @@ fn main() {
         micros(signature)
     );
     let mut chain = Chain::new();
-    let calls: [(&str, fn(usize) -> Value); 10] = [
+    let calls: [(&str, Action); 10] = [
         (
             "register_student",
             |i| json!({"action": "register_student", "student": {"id": format!("S{i}"), "name": "John Doe", "department": "Computer Science"}}),
@@ -154,7 +158,7 @@ impl Chain {
         }
     }
 
-    fn measure(&mut self, name: &str, action: fn(usize) -> Value, signature: Duration) {
+    fn measure(&mut self, name: &str, action: Action, signature: Duration) {
         let context = CallContext {
             caller: caller(),
             height: Height::new(7).unwrap(),
