@@ -5,6 +5,8 @@ CACHE ?= $(HOME)/.cache/lyceum
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TERM_COLOR ?= never
 FUZZ_SECONDS ?= 60
+# Installs what compiling needs, and lends RocksDB's library to the command, compiled once for this machine.
+ROCKSDB = LYCEUM_CACHE="$(CACHE)" .ci/rocksdb
 
 .PHONY: help test testnet bench fuzz fmt lint doc deny clean
 
@@ -12,17 +14,18 @@ help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 test: lint doc deny  ## every quick check: format, lints, documentation, tests
-	cargo test --workspace --quiet
+	$(ROCKSDB) cargo test --workspace --quiet
 
 testnet:         ## a local network of real nodes, live in the terminal
-	@cargo run --quiet --release -p lyceum-netsim -- up
+	@$(ROCKSDB) cargo run --quiet --release -p lyceum-netsim -- up
 
 bench:           ## the benches: ratios, each measured in one run
-	cargo bench --workspace --quiet
+	$(ROCKSDB) cargo bench --workspace --quiet
 
 fuzz:            ## each fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain and cargo-fuzz
 	@for target in $$(cargo +nightly fuzz list); do \
-	    cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -max_len=65536 || exit 1; \
+	    mkdir -p "$(CACHE)/fuzz/$$target"; \
+	    cargo +nightly fuzz run $$target "$(CACHE)/fuzz/$$target" fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -max_len=65536 || exit 1; \
 	done
 
 fmt:             ## format the code
@@ -30,10 +33,10 @@ fmt:             ## format the code
 
 lint:
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	$(ROCKSDB) cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 doc:             ## the crates' documentation
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" $(ROCKSDB) cargo doc --workspace --no-deps --quiet
 
 # Licences, sources and duplicates of what we depend on; it needs no network, so it runs wherever cargo-deny is installed.
 deny:

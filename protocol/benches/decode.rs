@@ -52,12 +52,15 @@ fn bench_transactions(spec: &ChainSpec, all: &[Transaction]) {
     };
     let contenders: [Contender<'_>; 4] = [
         (
-            "dalek verify_strict alone",
+            "dalek verify_strict alone".to_owned(),
             Box::new(|| all.iter().for_each(dalek)),
         ),
-        ("decode alone", Box::new(|| drop(black_box(decode(all))))),
         (
-            "decode, verify strictly",
+            "decode alone".to_owned(),
+            Box::new(|| drop(black_box(decode(all)))),
+        ),
+        (
+            "decode, verify strictly".to_owned(),
             Box::new(|| {
                 for tx in all {
                     black_box(check_transaction(tx.token(), spec)).expect("a transaction");
@@ -65,7 +68,7 @@ fn bench_transactions(spec: &ChainSpec, all: &[Transaction]) {
             }),
         ),
         (
-            "decode, verify in batches of 256",
+            "decode, verify in batches of 256".to_owned(),
             Box::new(|| {
                 for chunk in all.chunks(256) {
                     let decoded = decode(chunk);
@@ -113,7 +116,7 @@ fn bench_headers(spec: &ChainSpec) {
     let header = claims.sign(&key, spec).expect("the miner's key");
     let contenders: [Contender<'_>; 4] = [
         (
-            "SHA-256 of the token",
+            "SHA-256 of the token".to_owned(),
             Box::new(|| {
                 repeat(TIMES, || {
                     black_box(lyceum_protocol::BlockHash::of(
@@ -123,7 +126,7 @@ fn bench_headers(spec: &ChainSpec) {
             }),
         ),
         (
-            "aserti3",
+            "aserti3".to_owned(),
             Box::new(|| {
                 repeat(TIMES, || {
                     black_box(spec.next_bits(black_box(&claims)));
@@ -131,7 +134,7 @@ fn bench_headers(spec: &ChainSpec) {
             }),
         ),
         (
-            "decode the header",
+            "decode the header".to_owned(),
             Box::new(|| {
                 repeat(TIMES, || {
                     black_box(Header::decode(black_box(header.token()), spec)).expect("a header");
@@ -139,7 +142,7 @@ fn bench_headers(spec: &ChainSpec) {
             }),
         ),
         (
-            "rules 2 to 4",
+            "rules 2 to 4".to_owned(),
             Box::new(|| {
                 repeat(TIMES, || {
                     let parent = ParentContext::new(spec, &genesis, &times, None);
@@ -168,8 +171,8 @@ fn repeat(times: usize, work: impl Fn()) {
     (0..times).for_each(|_| work());
 }
 
-fn bench_segment(transactions: &[Transaction]) {
-    let spec = ChainSpec::dev();
+/// The text of a segment, 100 transactions a block.
+fn segment_text(spec: &ChainSpec, transactions: &[Transaction]) -> String {
     let key = SecretKey::from_seed(&[7; 32]);
     let mut headers = vec![spec.genesis(StateRoot::ZERO)];
     while headers.len() < spec.segment_blocks as usize {
@@ -180,7 +183,7 @@ fn bench_segment(transactions: &[Transaction]) {
             parent: last.hash(),
             ..last.claims().clone()
         };
-        headers.push(claims.sign(&key, &spec).expect("the miner's key"));
+        headers.push(claims.sign(&key, spec).expect("the miner's key"));
     }
     let mut text = String::new();
     for (at, header) in headers.iter().enumerate() {
@@ -191,6 +194,12 @@ fn bench_segment(transactions: &[Transaction]) {
         }
         text.push('\n');
     }
+    text
+}
+
+fn bench_segment(transactions: &[Transaction]) {
+    let spec = ChainSpec::dev();
+    let text = segment_text(&spec, transactions);
     let read = |transactions: bool| {
         let reader =
             SegmentReader::new(&spec, SegmentIndex::ZERO, text.as_bytes()).expect("in range");
@@ -205,7 +214,7 @@ fn bench_segment(transactions: &[Transaction]) {
     };
     let contenders: [Contender<'_>; 4] = [
         (
-            "base64 decoding alone",
+            "base64 decoding alone".to_owned(),
             Box::new(|| {
                 for part in text.split(['.', '~', '\n']) {
                     let _ = black_box(base64_simd::URL_SAFE_NO_PAD.decode_to_vec(part));
@@ -213,7 +222,7 @@ fn bench_segment(transactions: &[Transaction]) {
             }),
         ),
         (
-            "SHA-1 and torrent",
+            "SHA-1 and torrent".to_owned(),
             Box::new(|| {
                 let mut builder =
                     lyceum_protocol::MetainfoBuilder::new(&spec.chain, SegmentIndex::ZERO);
@@ -221,12 +230,15 @@ fn bench_segment(transactions: &[Transaction]) {
                 black_box(builder.finish());
             }),
         ),
-        ("lines and headers", Box::new(|| read(false))),
-        ("lines, headers and transactions", Box::new(|| read(true))),
+        ("lines and headers".to_owned(), Box::new(|| read(false))),
+        (
+            "lines, headers and transactions".to_owned(),
+            Box::new(|| read(true)),
+        ),
     ];
     println!(
         "\na segment of {} lines and {} bytes, medians of {ROUNDS} rounds",
-        headers.len(),
+        spec.segment_blocks,
         text.len()
     );
     let seconds = medians(ROUNDS, &contenders);

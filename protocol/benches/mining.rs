@@ -1,27 +1,23 @@
 //! Mining attempts per second, plain against fast, in interleaved rounds of one run.
 
-use std::time::Instant;
+#[path = "measure/mod.rs"]
+mod measure;
 
 use lyceum_protocol::{
     Address, Bits, BlockClaims, BlockHash, ChainSpec, Height, Mined, Miner, Nonce, SecretKey,
     StateRoot, Timestamp, TxRoot,
 };
+use measure::{Contender, medians};
 
 const ROUNDS: usize = 15;
 const ATTEMPTS: u64 = 8_192;
 
-/// Attempts per second; the target is out of reach.
-fn rate(miner: Miner) -> f64 {
-    let start = Instant::now();
+/// Makes the attempts; the target is out of reach.
+fn search(miner: Miner) {
     let Mined::Unfinished(miner) = miner.mine(ATTEMPTS) else {
         unreachable!("no hash is as small as the target");
     };
-    miner.attempts() as f64 / start.elapsed().as_secs_f64()
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
+    assert_eq!(miner.attempts(), ATTEMPTS);
 }
 
 fn main() {
@@ -37,19 +33,24 @@ fn main() {
         segment: None,
         nonce: Nonce::ZERO,
     };
-    let (mut plain, mut fast) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        plain.push(rate(
-            Miner::plain(&claims, &key, &spec).expect("its own key"),
-        ));
-        let entropy = [round as u8; 32];
-        fast.push(rate(
-            Miner::fast(&claims, &key, &spec, &entropy).expect("its own key"),
-        ));
-    }
-    let (plain, fast) = (median(plain), median(fast));
+    let contenders: [Contender<'_>; 2] = [
+        (
+            "plain".to_owned(),
+            Box::new(|| search(Miner::plain(&claims, &key, &spec).expect("its own key"))),
+        ),
+        (
+            "fast".to_owned(),
+            Box::new(|| search(Miner::fast(&claims, &key, &spec, &[3; 32]).expect("its own key"))),
+        ),
+    ];
+    let seconds = medians(ROUNDS, &contenders);
     let bytes = claims.signing_input("dev").len();
     println!("mining, {bytes} bytes signed, medians of {ROUNDS} rounds of {ATTEMPTS} attempts");
-    println!("plain {plain:9.0} attempts/s, 1.00 x");
-    println!("fast  {fast:9.0} attempts/s, {:.2} x plain", fast / plain);
+    for ((name, _), time) in contenders.iter().zip(&seconds) {
+        let rate = ATTEMPTS as f64 / time;
+        println!(
+            "{name:5} {rate:9.0} attempts/s, {:.2} x plain",
+            seconds[0] / time
+        );
+    }
 }

@@ -1,8 +1,12 @@
 //! Strict verification: ours alone and in batches, against `ed25519-dalek` alone. Prints ratios of one run.
 
-use std::{hint::black_box, time::Instant};
+#[path = "measure/mod.rs"]
+mod measure;
+
+use std::hint::black_box;
 
 use lyceum_protocol::{BatchSeed, SecretKey, SignedMessage, verify_batch, verify_strict};
+use measure::{Contender, medians};
 
 const MESSAGE_BYTES: usize = 600;
 const ROUNDS: usize = 21;
@@ -60,25 +64,6 @@ fn batched(all: &[Signed], size: usize) {
     }
 }
 
-/// A name and the work to be timed.
-type Contender<'a> = (String, Box<dyn Fn() + 'a>);
-
-/// Runs the contenders in turn, round after round; the median seconds of each.
-fn medians(contenders: &[Contender<'_>]) -> Vec<f64> {
-    let mut seconds = vec![Vec::new(); contenders.len()];
-    for _ in 0..ROUNDS {
-        for (times, (_, run)) in seconds.iter_mut().zip(contenders) {
-            let start = Instant::now();
-            run();
-            times.push(start.elapsed().as_secs_f64());
-        }
-    }
-    for times in &mut seconds {
-        times.sort_by(f64::total_cmp);
-    }
-    seconds.iter().map(|times| times[ROUNDS / 2]).collect()
-}
-
 fn main() {
     let n = 1024;
     let distinct = signed(n, n);
@@ -94,7 +79,7 @@ fn main() {
     }
     let name = "ours, batches of 256 of 16 keys".into();
     contenders.push((name, Box::new(|| batched(&shared, 256))));
-    let medians = medians(&contenders);
+    let medians = medians(ROUNDS, &contenders);
     println!(
         "strict verification of {MESSAGE_BYTES}-byte messages, {n} keys, medians of {ROUNDS} rounds"
     );

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ruint::Uint;
+
 /// The multicodec prefix of an Ed25519 public key, 0xed as a varint.
 const MULTICODEC_ED25519: [u8; 2] = [0xed, 0x01];
 
@@ -53,16 +55,49 @@ impl FromStr for Address {
         if text.len() > TEXT_BYTES_MAX {
             return Err(AddressError::Encoding);
         }
-        let mut bytes = [0; 34];
-        match bs58::decode(digits).onto(&mut bytes) {
-            Ok(34) => {}
-            _ => return Err(AddressError::Encoding),
-        }
+        let bytes = decode_base58(digits).ok_or(AddressError::Encoding)?;
         match bytes {
             [a, b, key @ ..] if [a, b] == MULTICODEC_ED25519 => Ok(Self(key)),
             _ => Err(AddressError::KeyType),
         }
     }
+}
+
+const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/// The value of each ASCII character as a base58 digit; 255 for those that are none.
+const BASE58_VALUES: [u8; 128] = {
+    let mut values = [255; 128];
+    let mut digit = 0;
+    while digit < BASE58.len() {
+        values[BASE58[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
+
+/// Reads 34 bytes in base58btc, of which the first is not zero; at most 54 digits.
+///
+/// Ten digits at a time in a wide integer: ten times as fast as `bs58`, which would take a fifth of the time to decode a transaction.
+fn decode_base58(digits: &str) -> Option<[u8; 34]> {
+    let mut value = Uint::<320, 5>::ZERO;
+    for chunk in digits.as_bytes().chunks(10) {
+        let (mut scale, mut sum) = (1_u64, 0_u64);
+        for digit in chunk {
+            let digit = BASE58_VALUES.get(usize::from(*digit));
+            let digit = digit.copied().filter(|digit| *digit < 58)?;
+            scale *= 58;
+            sum = sum * 58 + u64::from(digit);
+        }
+        value = value * Uint::from(scale) + Uint::from(sum);
+    }
+    let bytes: [u8; 40] = value.to_be_bytes();
+    let (head, bytes) = bytes.split_at(6);
+    // A leading zero byte would be a leading digit 1, and a second spelling of a shorter number.
+    if head != [0; 6] || bytes[0] == 0 || digits.starts_with('1') {
+        return None;
+    }
+    bytes.try_into().ok()
 }
 
 /// A text is not the address of an Ed25519 key.
@@ -118,7 +153,7 @@ mod tests {
         );
         assert_eq!(
             parse(&format!("did:key:z{}", "1".repeat(34))),
-            Err(AddressError::KeyType)
+            Err(AddressError::Encoding)
         );
         assert_eq!(
             parse(&format!("did:key:z{}", "2".repeat(1 << 20))),
@@ -133,6 +168,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn reads_what_bs58_reads(digits in "[1-9A-HJ-NP-Za-km-zIl0O-]{0,54}", bytes: [u8; 34]) {
+            let theirs = bs58::decode(&digits).into_vec().ok();
+            let theirs = theirs.filter(|bytes| bytes.first() != Some(&0));
+            prop_assert_eq!(decode_base58(&digits), theirs.and_then(|bytes| bytes.try_into().ok()));
+            let text = bs58::encode(bytes).into_string();
+            prop_assert_eq!(decode_base58(&text), (bytes[0] != 0).then_some(bytes));
+        }
+
         #[test]
         fn every_key_has_one_spelling(bytes: [u8; 32]) {
             let address = Address::from_bytes(bytes);

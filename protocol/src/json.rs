@@ -111,10 +111,18 @@ pub(crate) fn write_text(text: &str, out: &mut String) {
     out.push_str(&serde_json::to_string(text).expect("a string always serializes"));
 }
 
+/// A JSON value without parts.
+enum Leaf<'a> {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Text(&'a str),
+}
+
 /// What a walk over a JSON text makes of it.
 trait Build: Copy {
     type Out;
-    fn leaf(self, value: Value) -> Self::Out;
+    fn leaf(self, leaf: Leaf<'_>) -> Self::Out;
     fn array(self, items: Vec<Self::Out>) -> Self::Out;
     fn object(self, members: Vec<(Cow<'_, str>, Self::Out)>) -> Self::Out;
 }
@@ -125,8 +133,13 @@ struct Tree;
 impl Build for Tree {
     type Out = Value;
 
-    fn leaf(self, value: Value) -> Value {
-        value
+    fn leaf(self, leaf: Leaf<'_>) -> Value {
+        match leaf {
+            Leaf::Null => Value::Null,
+            Leaf::Bool(value) => Value::Bool(value),
+            Leaf::Integer(value) => Value::from(value),
+            Leaf::Text(text) => Value::from(text),
+        }
     }
 
     fn array(self, items: Vec<Value>) -> Value {
@@ -145,7 +158,7 @@ struct Nothing;
 impl Build for Nothing {
     type Out = ();
 
-    fn leaf(self, _: Value) {}
+    fn leaf(self, _: Leaf<'_>) {}
 
     fn array(self, _: Vec<()>) {}
 
@@ -190,7 +203,7 @@ impl<B: Build> Node<'_, B> {
             return Err(self.fail(JsonError::IntegerRange(value)));
         }
         let value = i64::try_from(value).expect("within 53 bits");
-        Ok(self.build.leaf(Value::from(value)))
+        Ok(self.build.leaf(Leaf::Integer(value)))
     }
 
     /// The node inside an array or object.
@@ -222,11 +235,11 @@ impl<'de, B: Build> Visitor<'de> for Node<'_, B> {
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<B::Out, E> {
-        Ok(self.build.leaf(Value::Null))
+        Ok(self.build.leaf(Leaf::Null))
     }
 
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<B::Out, E> {
-        Ok(self.build.leaf(Value::Bool(value)))
+        Ok(self.build.leaf(Leaf::Bool(value)))
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<B::Out, E> {
@@ -242,7 +255,7 @@ impl<'de, B: Build> Visitor<'de> for Node<'_, B> {
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<B::Out, E> {
-        Ok(self.build.leaf(Value::from(value)))
+        Ok(self.build.leaf(Leaf::Text(value)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<B::Out, A::Error> {

@@ -59,9 +59,9 @@ pub use merkle::{InclusionProof, tx_root};
 pub use mining::{Mined, Miner, SealedBlock};
 pub use ruint::aliases::U256;
 pub use rules::{
-    BlockError, Checked, FUTURE_MS_MAX, MEDIAN_TIME_BLOCKS, ParentContext, Verdict, check_account,
-    check_block, check_contents, check_link, check_state_root, check_time, check_transaction,
-    check_work, median_time,
+    BlockError, Checked, FUTURE_MS_MAX, MEDIAN_TIME_BLOCKS, ParentContext, UnlinkedBlock, Verdict,
+    check_account, check_block, check_link, check_segment, check_state_root, check_time,
+    check_transaction, check_tx_root, check_unlinked, check_work, decode_block, median_time,
 };
 pub use segment::{
     Metainfo, MetainfoBuilder, PIECE_BYTES, SegmentError, SegmentErrorKind, SegmentLine,

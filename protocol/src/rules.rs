@@ -1,15 +1,20 @@
 //! The rules of a block, in the order in which they are checked: cheap before dear (SPEC.md section 4).
 
+mod error;
+mod unlinked;
+
+pub use error::{BlockError, Verdict};
+pub use unlinked::{UnlinkedBlock, check_unlinked, decode_block};
+
 use std::ops::Deref;
 
-use crate::block::{Block, BlockClaims, BlockLine, Header, HeaderError};
+use crate::block::{Block, BlockClaims, BlockLine, Header};
 use crate::chain_spec::ChainSpec;
-use crate::hash::{BlockHash, InfoHash, StateRoot, TxRoot};
+use crate::hash::{BlockHash, InfoHash, StateRoot};
 use crate::signature::{BatchSeed, SignatureError, SignedMessage, verify_batch};
-use crate::token::TokenError;
 use crate::transaction::{Transaction, TxError};
 use crate::units::{Credits, Gas, Height, Seq, Timestamp};
-use crate::work::{Bits, Target};
+use crate::work::Bits;
 
 /// How many of the last timestamps the median is taken of.
 pub const MEDIAN_TIME_BLOCKS: usize = 11;
@@ -133,19 +138,23 @@ pub fn check_time(
     Ok(())
 }
 
-/// Rule 5, but for the signature: `tx_root` and `segment`.
+/// Rule 5: `tx_root` is that of the line's transactions.
 ///
 /// # Errors
-/// [`BlockError::TxRoot`], [`BlockError::Segment`].
-pub fn check_contents(
-    line: BlockLine<'_>,
-    claims: &BlockClaims,
-    parent: &ParentContext,
-) -> Result<(), BlockError> {
+/// [`BlockError::TxRoot`].
+pub fn check_tx_root(line: BlockLine<'_>, claims: &BlockClaims) -> Result<(), BlockError> {
     let (got, want) = (claims.tx_root, line.tx_root());
     if got != want {
         return Err(BlockError::TxRoot { got, want });
     }
+    Ok(())
+}
+
+/// Rule 5: `segment` is there where it is demanded, and nowhere else, and is right.
+///
+/// # Errors
+/// [`BlockError::Segment`].
+pub fn check_segment(claims: &BlockClaims, parent: &ParentContext) -> Result<(), BlockError> {
     let (got, want) = (claims.segment, parent.segment);
     if got != want {
         return Err(BlockError::Segment { got, want });
@@ -175,22 +184,31 @@ pub fn check_block(
     check_time(header.claims(), &parent, now)?;
     let message = header.signed_message();
     crate::verify_strict(message.key, message.message, message.signature)?;
-    check_contents(line, header.claims(), &parent)?;
+    check_tx_root(line, header.claims())?;
+    check_segment(header.claims(), &parent)?;
     let transactions = decode_transactions(line, spec)?;
     let messages: Vec<_> = transactions
         .iter()
         .map(Transaction::signed_message)
         .collect();
-    for (index, verdict) in verify_batch(&messages, seed).into_iter().enumerate() {
+    check_verdicts(verify_batch(&messages, seed))?;
+    Ok(Checked(Block {
+        header,
+        transactions,
+    }))
+}
+
+/// The first transaction whose signature does not hold, if any.
+fn check_verdicts(
+    verdicts: impl IntoIterator<Item = Result<(), SignatureError>>,
+) -> Result<(), BlockError> {
+    for (index, verdict) in verdicts.into_iter().enumerate() {
         verdict.map_err(|error| BlockError::Transaction {
             index,
             error: error.into(),
         })?;
     }
-    Ok(Checked(Block {
-        header,
-        transactions,
-    }))
+    Ok(())
 }
 
 /// Rule 1, of the line as a whole.
@@ -279,163 +297,4 @@ pub fn check_state_root(claims: &BlockClaims, executed: StateRoot) -> Result<(),
         return Err(BlockError::StateRoot { got, want });
     }
     Ok(())
-}
-
-/// What a refusal says of who sent the block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The sender broke a rule.
-    Reject,
-    /// Nobody's fault: it can't be judged here and now.
-    Ignore,
-    /// Right, perhaps, but early: try it again later.
-    RetryLater,
-}
-
-/// Why a block is refused: the rules in their order.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BlockError {
-    /// Rule 1: the line is too long.
-    #[error("a block line of {got} bytes, at most {max} are allowed")]
-    LineSize {
-        /// Bytes.
-        got: usize,
-        /// The chain's `max_block_bytes`.
-        max: usize,
-    },
-    /// Rule 1: the block's token.
-    #[error(transparent)]
-    Header(#[from] HeaderError),
-    /// Rule 2: easier than the chain allows.
-    #[error("bits {got} are easier than the chain's limit {limit}")]
-    Limit {
-        /// The claim.
-        got: Bits,
-        /// The chain's `limit_bits`.
-        limit: Bits,
-    },
-    /// Rule 2: not enough work.
-    #[error("hash {hash} is above the target {:064x}", target.get())]
-    Work {
-        /// The block's hash.
-        hash: BlockHash,
-        /// The target of its bits.
-        target: Target,
-    },
-    /// Rule 3: its parent has not been seen.
-    #[error("parent {0} is unknown")]
-    UnknownParent(BlockHash),
-    /// Rule 3: not one above its parent.
-    #[error("height {got}, want {want}")]
-    Height {
-        /// The claim.
-        got: Height,
-        /// One above the parent.
-        want: Height,
-    },
-    /// Rule 3: another difficulty than the schedule's.
-    #[error("bits {got}, want {want}")]
-    Bits {
-        /// The claim.
-        got: Bits,
-        /// What ASERT gives.
-        want: Bits,
-    },
-    /// Rule 4: not later than the blocks before it.
-    #[error("timestamp {got} is not after the median {median} of the blocks before")]
-    TooOld {
-        /// The claim.
-        got: Timestamp,
-        /// The median of the last timestamps.
-        median: Timestamp,
-    },
-    /// Rule 4: from the future.
-    #[error("timestamp {got} is more than {FUTURE_MS_MAX} ms ahead of the clock, {now}")]
-    TooNew {
-        /// The claim.
-        got: Timestamp,
-        /// The node's clock.
-        now: Timestamp,
-    },
-    /// Rule 5: the miner did not sign it.
-    #[error(transparent)]
-    Signature(#[from] SignatureError),
-    /// Rule 5: other transactions than it commits to.
-    #[error("tx_root {got}, the transactions give {want}")]
-    TxRoot {
-        /// The claim.
-        got: TxRoot,
-        /// The root of the line's transactions.
-        want: TxRoot,
-    },
-    /// Rule 5: another infohash than demanded, none where one is, or one where none is.
-    #[error("segment {got:?}, want {want:?}")]
-    Segment {
-        /// The claim.
-        got: Option<InfoHash>,
-        /// What stands in the segment before.
-        want: Option<InfoHash>,
-    },
-    /// Rule 6: a transaction breaks a rule.
-    #[error("transaction {index}: {error}")]
-    Transaction {
-        /// Its place in the block.
-        index: usize,
-        /// Why.
-        error: TxError,
-    },
-    /// Rule 6: the transactions ask for more gas than a block has.
-    #[error("transaction {index}: the sum of gas is above the block's {max}")]
-    Gas {
-        /// The first transaction that does not fit.
-        index: usize,
-        /// The chain's `block_gas`.
-        max: Gas,
-    },
-    /// Rule 7: execution gives another state.
-    #[error("state_root {got}, execution gives {want}")]
-    StateRoot {
-        /// The claim.
-        got: StateRoot,
-        /// What execution gives.
-        want: StateRoot,
-    },
-}
-
-impl BlockError {
-    /// Whose fault it is.
-    pub fn verdict(&self) -> Verdict {
-        match self {
-            Self::UnknownParent(_) => Verdict::Ignore,
-            Self::TooNew { .. } => Verdict::RetryLater,
-            _ => Verdict::Reject,
-        }
-    }
-
-    /// The error's short name, for metrics and the API.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::LineSize { .. } => "block_size",
-            Self::Header(error) => error.reason(),
-            Self::Limit { .. } => "limit",
-            Self::Work { .. } => "work",
-            Self::UnknownParent(_) => "unknown_parent",
-            Self::Height { .. } => "height",
-            Self::Bits { .. } => "bits",
-            Self::TooOld { .. } => "too_old",
-            Self::TooNew { .. } => "too_new",
-            Self::Signature(error) => error.reason(),
-            Self::TxRoot { .. } => "tx_root",
-            Self::Segment { .. } => "segment",
-            Self::Transaction { error, .. } => error.reason(),
-            Self::Gas { .. } => "block_gas",
-            Self::StateRoot { .. } => "state_root",
-        }
-    }
-}
-
-impl From<TokenError> for BlockError {
-    fn from(error: TokenError) -> Self {
-        Self::Header(error.into())
-    }
 }

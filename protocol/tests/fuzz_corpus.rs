@@ -11,7 +11,7 @@ use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
 /// Mutations of each corpus: a few seconds.
-const MUTATIONS: usize = 40_000;
+const MUTATIONS: usize = 100_000;
 
 /// An input may make its reader hold at most this many bytes for each of its own at one time …
 const HELD_PER_BYTE: u64 = 48;

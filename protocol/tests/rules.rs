@@ -6,7 +6,7 @@ use lyceum_protocol::{
     Address, BatchSeed, Bits, Block, BlockClaims, BlockError, BlockHash, ChainFields, ChainSpec,
     Checked, Credits, Gas, Header, Height, InfoHash, Nonce, ParentContext, SecretKey, SegmentIndex,
     Seq, StateRoot, Timestamp, Transaction, TxBody, TxClaims, TxError, TxRoot, Verdict,
-    check_account, check_block, check_state_root, median_time, tx_root,
+    check_account, check_block, check_state_root, check_unlinked, median_time, tx_root,
 };
 
 /// A chain whose every second attempt is a block, and one block on top of its genesis, open to changes.
@@ -100,10 +100,25 @@ impl Forge {
         .line()
     }
 
+    /// Checks a line alone, and in company; a block that breaks one rule gets one verdict.
     fn check(&self, line: &str) -> Result<Checked<Block>, BlockError> {
+        let seed = BatchSeed::new([9; 32]);
         let known = self.genesis.hash();
         let find = |hash: BlockHash| (hash == known).then(|| self.parent());
-        check_block(line, &self.spec, find, self.now, &BatchSeed::new([9; 32]))
+        let alone = check_block(line, &self.spec, find, self.now, &seed);
+        let good = self.mine(self.claims(&[]));
+        let verdicts = check_unlinked(&[good.token(), line, "", line], &self.spec, &seed);
+        let linked: Vec<_> = verdicts
+            .into_iter()
+            .map(|block| {
+                let block = block?;
+                let parent = find(block.header().claims().parent);
+                block.link(parent.as_ref(), self.now)
+            })
+            .collect();
+        assert_eq!([&linked[1], &linked[3]], [&alone; 2]);
+        assert_eq!(linked[2].as_ref().unwrap_err().reason(), "token_parts");
+        alone
     }
 
     /// The refusal of a block that differs from a good one by `change`.

@@ -5,8 +5,11 @@
 //! start, so static writes need no check at run time; a write to an address found at run time looks at the mark, and one that hits a
 //! covered cell drops the operations over it. A cell becomes volatile once, so the work is bounded by the size of the code.
 
+/// Steps of the longest operation.
+pub(crate) const STEPS_MAX: usize = 8;
+
 /// Cells of the longest operation; a write to a cell can concern operations that start this far before it.
-const SPAN_MAX: usize = 12;
+const SPAN_MAX: usize = 3 * STEPS_MAX;
 
 const COVERED: u8 = 1;
 const VOLATILE: u8 = 2;
@@ -29,6 +32,22 @@ pub(crate) enum Op {
     Sub { a: u32, b: u32 },
     /// `a b next`
     SubJump { a: u32, b: u32, next: u32 },
+    /// `a b next`, `z z other`: the second step only where the first falls through.
+    SubJumpElse {
+        a: u32,
+        b: u32,
+        next: u32,
+        z: u32,
+        other: u32,
+    },
+    /// `a b next`, `c b other`: two tests of a cell, the second only where the first falls through; c is not b.
+    SubJumpTwice {
+        a: u32,
+        c: u32,
+        b: u32,
+        next: u32,
+        other: u32,
+    },
     /// `x x >`, `y y next`
     ClearClear { x: u32, y: u32, next: u32 },
     /// `x x >`, `a b >`
@@ -37,16 +56,29 @@ pub(crate) enum Op {
     SubClear { a: u32, b: u32, x: u32, next: u32 },
     /// `a b >`, `c d >`
     SubSub { a: u32, b: u32, c: u32, d: u32 },
-    /// `a z >`, `z b >`, `z z next`; a, b and z differ
+    /// `a b >` for each of some steps; the operands are in memory.
+    Subs { count: u32 },
+    /// `a z >`, `z b >`, `z z next`; z differs from a and b
     Add { a: u32, b: u32, z: u32, next: u32 },
+    /// `a z >`, `z b >`, `z z >`, `z b next`: a sum and a test of it; z differs from a and b
+    AddTest { a: u32, b: u32, z: u32, next: u32 },
     /// `b b >`, `a z >`, `z b >`, `z z next`; a, b and z differ
     Move { a: u32, b: u32, z: u32, next: u32 },
+    /// `x x >`, `[a] b >`, the second step's A read at run time
+    ClearSubFrom { x: u32, b: u32 },
+    /// As `Add`, its first step's A read at run time
+    AddFrom { b: u32, z: u32, next: u32 },
+    /// As `AddTest`, its first step's A read at run time
+    AddTestFrom { b: u32, z: u32, next: u32 },
+    /// As `Move`, its second step's A read at run time
+    MoveFrom { b: u32, z: u32, next: u32 },
 }
 
-/// The three cells of a step that can be baked; a and b are addresses of code or data present at decoding.
+/// A step that can be baked, wholly or but for its A.
 #[derive(Clone, Copy)]
 struct Static {
-    a: u32,
+    /// `None`: something writes the cell of A, so it is read at run time.
+    a: Option<u32>,
     b: u32,
     next: u32,
     /// Whether `next` is the address after the step.
@@ -55,7 +87,7 @@ struct Static {
 
 impl Static {
     fn clears(self) -> bool {
-        self.a == self.b
+        self.a == Some(self.b)
     }
 }
 
@@ -99,6 +131,12 @@ impl Decoded {
         &self.ops
     }
 
+    /// Whether no operation can start at `pc`.
+    pub(crate) fn is_slow(&self, pc: i64) -> bool {
+        let op = usize::try_from(pc).ok().and_then(|pc| self.ops.get(pc));
+        matches!(op, None | Some(Op::Slow))
+    }
+
     /// Whether a write to `address` must go through [`Decoded::written`].
     pub(crate) fn is_covered(&self, address: usize) -> bool {
         self.marks
@@ -133,11 +171,6 @@ impl Decoded {
             self.ops[pc] = Op::Slow;
             return dropped;
         }
-        let cells = [pc, pc + 1, pc + 2];
-        if cells.iter().any(|&cell| self.marks[cell] & VOLATILE != 0) {
-            self.ops[pc] = Op::Step;
-            return dropped;
-        }
         let run = self.static_run(memory, pc);
         let (op, steps) = match fuse(&run) {
             Some(fused) => fused,
@@ -147,7 +180,9 @@ impl Decoded {
             self.volatile(step.b as usize, &mut dropped);
         }
         for mark in &mut self.marks[pc..pc + 3 * steps] {
-            *mark |= COVERED;
+            if *mark & VOLATILE == 0 {
+                *mark |= COVERED;
+            }
         }
         self.ops[pc] = op;
         dropped
@@ -155,9 +190,11 @@ impl Decoded {
 
     /// How to run a step that cannot be baked; right whatever its cells become.
     fn unbaked(&self, memory: &[i64], pc: usize) -> Op {
-        let inside =
-            |cell: i64| usize::try_from(cell).is_ok_and(|address| address < self.ops.len());
-        if inside(memory[pc]) && inside(memory[pc + 1]) {
+        let inside = |cell: usize| {
+            self.marks[cell] & VOLATILE != 0
+                || usize::try_from(memory[cell]).is_ok_and(|address| address < self.ops.len())
+        };
+        if inside(pc) && inside(pc + 1) {
             Op::Step
         } else {
             Op::Slow
@@ -166,9 +203,9 @@ impl Decoded {
 
     /// The longest run of steps from `pc` on that could become one operation.
     fn static_run(&self, memory: &[i64], pc: usize) -> Vec<Static> {
-        let mut run: Vec<Static> = Vec::with_capacity(SPAN_MAX / 3);
+        let mut run: Vec<Static> = Vec::with_capacity(STEPS_MAX);
         let mut at = pc;
-        while run.len() < SPAN_MAX / 3 {
+        while run.len() < STEPS_MAX {
             let Some(step) = self.static_step(memory, at) else {
                 break;
             };
@@ -178,8 +215,15 @@ impl Decoded {
             if inside(step.b) || run.iter().any(|earlier| inside(earlier.b)) {
                 break;
             }
+            // After a branch there may be its other way, a jump or a second test of its cell; nothing else.
+            let after_branch = run.last().is_some_and(|last| !last.falls);
+            let second_test =
+                |last: Static| last.b == step.b && step.a.is_some_and(|c| c != step.b);
+            if after_branch && !step.clears() && !run.last().copied().is_some_and(second_test) {
+                break;
+            }
             run.push(step);
-            if !step.falls {
+            if after_branch || (!step.falls && step.clears()) {
                 break;
             }
             at = end;
@@ -189,12 +233,12 @@ impl Decoded {
 
     fn static_step(&self, memory: &[i64], pc: usize) -> Option<Static> {
         let cells = memory.get(pc..pc + 3)?;
-        if self
-            .marks
-            .get(pc..pc + 3)?
-            .iter()
-            .any(|mark| mark & VOLATILE != 0)
-        {
+        let volatile = |offset: usize| {
+            self.marks
+                .get(pc + offset)
+                .is_none_or(|mark| mark & VOLATILE != 0)
+        };
+        if volatile(1) || volatile(2) {
             return None;
         }
         let address = |cell: i64| {
@@ -202,7 +246,12 @@ impl Decoded {
                 .ok()
                 .filter(|&a| (a as usize) < self.ops.len())
         };
-        let (a, b) = (address(cells[0])?, address(cells[1])?);
+        let a = if volatile(0) {
+            None
+        } else {
+            Some(address(cells[0])?)
+        };
+        let b = address(cells[1])?;
         let next = match cells[2] {
             -1 => NEXT_HALT,
             c => u32::try_from(c).ok().filter(|&c| c != NEXT_HALT)?,
@@ -230,111 +279,153 @@ impl Decoded {
                 work.extend(memory.get(pc + 2).and_then(|&c| usize::try_from(c).ok()));
             }
             Op::Sub { .. } => work.push(pc + 3),
-            Op::SubSub { .. } | Op::ClearSub { .. } => work.push(pc + 6),
-            Op::SubJump { next, .. } => {
-                work.push(pc + 3);
-                work.extend(jump(next));
+            Op::SubSub { .. } | Op::ClearSub { .. } | Op::ClearSubFrom { .. } => work.push(pc + 6),
+            Op::Subs { count } => work.push(pc + 3 * count as usize),
+            Op::SubJumpElse { next, other, .. } => {
+                work.extend(jump(next).into_iter().chain(jump(other)))
+            }
+            Op::SubJump { next, .. } => work.extend([pc + 3].into_iter().chain(jump(next))),
+            Op::SubJumpTwice { next, other, .. } => {
+                work.extend([pc + 6].into_iter().chain(jump(next)).chain(jump(other)));
+            }
+            Op::AddTest { next, .. } | Op::AddTestFrom { next, .. } => {
+                work.extend([pc + 12].into_iter().chain(jump(next)));
             }
             Op::Clear { next, .. }
             | Op::ClearClear { next, .. }
             | Op::SubClear { next, .. }
             | Op::Add { next, .. }
-            | Op::Move { next, .. } => work.extend(jump(next)),
+            | Op::Move { next, .. }
+            | Op::AddFrom { next, .. }
+            | Op::MoveFrom { next, .. } => work.extend(jump(next)),
         }
     }
 }
 
 /// The longest operation that the first steps of a run make, and its number of steps.
 ///
-/// All steps but the last of a run fall through to the next.
+/// All steps of a run fall through but the last, or the last but one where the last is its other way.
 fn fuse(run: &[Static]) -> Option<(Op, usize)> {
     if let Some(idiom) = idiom(run) {
         return Some(idiom);
     }
-    Some(match *run {
-        // A pair must not take the first step of a longer idiom from it.
-        [s0, ref rest @ ..] if idiom(rest).is_some() => single(s0),
-        [s0, s1, ..] => match (s0.clears(), s1.clears()) {
-            (true, true) => (
-                Op::ClearClear {
-                    x: s0.b,
-                    y: s1.b,
-                    next: s1.next,
+    // Plain steps up to the next idiom.
+    let plain = (0..run.len())
+        .find(|&at| at > 0 && idiom(&run[at..]).is_some())
+        .unwrap_or(run.len());
+    let falling = run[..plain]
+        .iter()
+        .take_while(|step| step.falls && step.a.is_some())
+        .count();
+    if falling > 2 {
+        return Some((
+            Op::Subs {
+                count: u32::try_from(falling).ok()?,
+            },
+            falling,
+        ));
+    }
+    let (s0, s1) = (*run.first()?, run[..plain].get(1).copied());
+    let a = s0.a?;
+    let pair = s1.filter(|_| s0.falls).and_then(|s1| pair(s0, s1));
+    Some(match (pair, s1) {
+        (Some(pair), _) => (pair, 2),
+        (None, Some(s1)) if !s0.falls && !s1.clears() => {
+            let (b, next, other) = (s0.b, s0.next, s1.next);
+            (
+                Op::SubJumpTwice {
+                    a,
+                    c: s1.a?,
+                    b,
+                    next,
+                    other,
                 },
                 2,
-            ),
-            (true, false) if s1.falls => (
-                Op::ClearSub {
-                    x: s0.b,
-                    a: s1.a,
-                    b: s1.b,
-                },
-                2,
-            ),
-            (false, true) => (
-                Op::SubClear {
-                    a: s0.a,
-                    b: s0.b,
-                    x: s1.b,
-                    next: s1.next,
-                },
-                2,
-            ),
-            (false, false) if s1.falls => (
-                Op::SubSub {
-                    a: s0.a,
-                    b: s0.b,
-                    c: s1.a,
-                    d: s1.b,
-                },
-                2,
-            ),
-            _ => single(s0),
-        },
-        [s0] => single(s0),
-        [] => return None,
+            )
+        }
+        (None, Some(s1)) if !s0.falls => (
+            Op::SubJumpElse {
+                a,
+                b: s0.b,
+                next: s0.next,
+                z: s1.b,
+                other: s1.next,
+            },
+            2,
+        ),
+        (None, _) if s0.clears() => (
+            Op::Clear {
+                x: s0.b,
+                next: s0.next,
+            },
+            1,
+        ),
+        (None, _) if s0.falls => (Op::Sub { a, b: s0.b }, 1),
+        (None, _) => (
+            Op::SubJump {
+                a,
+                b: s0.b,
+                next: s0.next,
+            },
+            1,
+        ),
     })
 }
 
-/// The idioms of three and four steps.
-fn idiom(run: &[Static]) -> Option<(Op, usize)> {
-    let differ = |a: u32, b: u32, z: u32| a != b && b != z && a != z;
-    let added = |s0: Static, s1: Static, s2: Static| {
-        (s2.clears() && s0.b == s2.b && s1.a == s2.b && differ(s0.a, s1.b, s2.b))
-            .then_some((s0.a, s1.b, s2.b, s2.next))
-    };
-    if let [s0, s1, s2, s3, ..] = *run
-        && s0.clears()
-        && let Some((a, b, z, next)) = added(s1, s2, s3)
-        && b == s0.b
-    {
-        return Some((Op::Move { a, b, z, next }, 4));
+/// Two steps, the first of which falls through.
+fn pair(s0: Static, s1: Static) -> Option<Op> {
+    let (a, b, c, d, next) = (s0.a?, s0.b, s1.a?, s1.b, s1.next);
+    match (s0.clears(), s1.clears()) {
+        (true, true) => Some(Op::ClearClear { x: b, y: d, next }),
+        (true, false) if s1.falls => Some(Op::ClearSub { x: b, a: c, b: d }),
+        (false, true) => Some(Op::SubClear { a, b, x: d, next }),
+        (false, false) if s1.falls => Some(Op::SubSub { a, b, c, d }),
+        _ => None,
     }
-    if let [s0, s1, s2, ..] = *run
-        && let Some((a, b, z, next)) = added(s0, s1, s2)
-    {
-        return Some((Op::Add { a, b, z, next }, 3));
-    }
-    None
 }
 
-fn single(step: Static) -> (Op, usize) {
-    let op = if step.clears() {
-        Op::Clear {
-            x: step.b,
-            next: step.next,
+/// The operations that mean more than their steps one by one.
+fn idiom(run: &[Static]) -> Option<(Op, usize)> {
+    if let [s0, ref rest @ ..] = *run
+        && s0.clears()
+        && s0.falls
+        && let Some((a, b, z, next)) = added(rest)
+        && b == s0.b
+        && a != Some(b)
+    {
+        let op = a.map_or(Op::MoveFrom { b, z, next }, |a| Op::Move { a, b, z, next });
+        return Some((op, 4));
+    }
+    if let Some((a, b, z, next)) = added(run) {
+        if let Some(s3) = run.get(3).filter(|s3| s3.a == Some(z) && s3.b == b) {
+            let next = s3.next;
+            return Some((
+                a.map_or(Op::AddTestFrom { b, z, next }, |a| Op::AddTest {
+                    a,
+                    b,
+                    z,
+                    next,
+                }),
+                4,
+            ));
         }
-    } else if step.falls {
-        Op::Sub {
-            a: step.a,
-            b: step.b,
+        return Some((
+            a.map_or(Op::AddFrom { b, z, next }, |a| Op::Add { a, b, z, next }),
+            3,
+        ));
+    }
+    match *run {
+        [s0, s1, ..] if s0.clears() && s0.falls && s1.falls && s1.a.is_none() => {
+            Some((Op::ClearSubFrom { x: s0.b, b: s1.b }, 2))
         }
-    } else {
-        Op::SubJump {
-            a: step.a,
-            b: step.b,
-            next: step.next,
-        }
-    };
-    (op, 1)
+        _ => None,
+    }
+}
+
+/// a, b, z and next of `a z >`, `z b >`, `z z next`.
+fn added(run: &[Static]) -> Option<(Option<u32>, u32, u32, u32)> {
+    let [s0, s1, s2, ..] = *run else { return None };
+    let z = s2.b;
+    let matches = s0.falls && s1.falls && s2.clears() && s0.b == z && s1.a == Some(z);
+    (matches && s0.a != Some(z) && s1.b != z).then_some((s0.a, s1.b, z, s2.next))
 }

@@ -4,13 +4,13 @@
 //! that is no small integer; and an operation whenever the budget is shorter than its steps. So both paths agree on every
 //! count and every halt.
 
-use crate::decode::{Decoded, NEXT_HALT, Op};
+use crate::decode::{self, Decoded, NEXT_HALT, Op};
+
+/// Steps of the longest operation.
+const STEPS_MAX: u64 = decode::STEPS_MAX as u64;
 
 /// In the domain `paillier`, the memory word of a cell that is no small open integer.
 pub(crate) const SPECIAL: i64 = i64::MIN;
-
-/// Steps of the longest operation.
-const STEPS_MAX: u64 = 4;
 
 /// Why the fast loop returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,51 +44,136 @@ pub(crate) fn run<const SPECIALS: bool>(
     let Cursor { mut pc, mut budget } = *cursor;
     let exit = loop {
         let Some(op) = ops.get(pc) else {
-            break if pc == NEXT_HALT as usize {
-                Exit::Halt
-            } else {
-                Exit::Slow
-            };
+            break outside(pc);
         };
         // One check for all operations: the last few steps of a budget are the slow path's.
         if budget < STEPS_MAX {
             break Exit::Slow;
         }
-        let done = match *op {
-            Op::Undecoded => break Exit::Decode,
-            Op::Slow => None,
-            Op::Step => step::<SPECIALS>(memory, decoded, pc).map(|next| (1, next)),
-            Op::Clear { x, next } => store(memory, x, 0).map(|()| (1, next as usize)),
-            Op::Sub { a, b } => sub::<SPECIALS>(memory, a, b).map(|_| (1, pc + 3)),
-            Op::SubJump { a, b, next } => sub::<SPECIALS>(memory, a, b)
-                .map(|r| (1, if r <= 0 { next as usize } else { pc + 3 })),
-            Op::ClearClear { x, y, next } => store(memory, x, 0)
-                .and_then(|()| store(memory, y, 0))
-                .map(|()| (2, next as usize)),
-            Op::ClearSub { x, a, b } => {
-                clear_sub::<SPECIALS>(memory, x, a, b).map(|()| (2, pc + 6))
-            }
-            Op::SubClear { a, b, x, next } => sub::<SPECIALS>(memory, a, b)
-                .and_then(|_| store(memory, x, 0))
-                .map(|()| (2, next as usize)),
-            Op::SubSub { a, b, c, d } => {
-                sub_sub::<SPECIALS>(memory, [a, b, c, d]).map(|()| (2, pc + 6))
-            }
-            Op::Add { a, b, z, next } => {
-                add::<SPECIALS>(memory, a, b, z).map(|()| (3, next as usize))
-            }
-            Op::Move { a, b, z, next } => {
-                copy::<SPECIALS>(memory, a, b, z).map(|()| (4, next as usize))
-            }
-        };
-        let Some((steps, next)) = done else {
-            break Exit::Slow;
+        let Some((steps, next)) = apply::<SPECIALS>(op, memory, decoded, pc) else {
+            break if *op == Op::Undecoded {
+                Exit::Decode
+            } else {
+                Exit::Slow
+            };
         };
         budget -= steps;
         pc = next;
     };
     *cursor = Cursor { pc, budget };
     exit
+}
+
+/// Applies the operation at `pc`: the steps made and where to go on; `None` leaves it, untouched.
+#[inline(always)]
+fn apply<const SPECIALS: bool>(
+    op: &Op,
+    memory: &mut [i64],
+    decoded: &Decoded,
+    pc: usize,
+) -> Option<(u64, usize)> {
+    match *op {
+        Op::Undecoded | Op::Slow => None,
+        Op::Step => step::<SPECIALS>(memory, decoded, pc).map(|next| (1, next)),
+        Op::Clear { x, next } => store(memory, x, 0).map(|()| (1, next as usize)),
+        Op::Sub { a, b } => sub::<SPECIALS>(memory, a, b).map(|_| (1, pc + 3)),
+        Op::SubJump { a, b, next } => sub::<SPECIALS>(memory, a, b)
+            .map(|result| (1, if result <= 0 { next as usize } else { pc + 3 })),
+        Op::SubJumpElse {
+            a,
+            b,
+            next,
+            z,
+            other,
+        } => sub_else::<SPECIALS>(memory, [a, b, z], next as usize, other as usize),
+        Op::SubJumpTwice {
+            a,
+            c,
+            b,
+            next,
+            other,
+        } => sub_twice::<SPECIALS>(memory, [a, c, b], pc, [next, other]),
+        Op::ClearClear { x, y, next } => store(memory, x, 0)
+            .and_then(|()| store(memory, y, 0))
+            .map(|()| (2, next as usize)),
+        Op::ClearSub { x, a, b } => clear_sub::<SPECIALS>(memory, x, a, b).map(|()| (2, pc + 6)),
+        Op::SubClear { a, b, x, next } => sub::<SPECIALS>(memory, a, b)
+            .and_then(|_| store(memory, x, 0))
+            .map(|()| (2, next as usize)),
+        Op::SubSub { a, b, c, d } => {
+            sub_sub::<SPECIALS>(memory, [a, b, c, d]).map(|()| (2, pc + 6))
+        }
+        Op::Subs { count } => subs::<SPECIALS>(memory, pc, count),
+        Op::Add { a, b, z, next } => add::<SPECIALS>(memory, a, b, z).map(|_| (3, next as usize)),
+        Op::AddTest { a, b, z, next } => add::<SPECIALS>(memory, a, b, z)
+            .map(|sum| (4, if sum <= 0 { next as usize } else { pc + 12 })),
+        Op::AddTestFrom { b, z, next } => operand(memory, pc)
+            .filter(|&a| a != z)
+            .and_then(|a| add::<SPECIALS>(memory, a, b, z))
+            .map(|sum| (4, if sum <= 0 { next as usize } else { pc + 12 })),
+        Op::Move { a, b, z, next } => {
+            copy::<SPECIALS>(memory, a, b, z).map(|()| (4, next as usize))
+        }
+        Op::ClearSubFrom { x, b } => operand(memory, pc + 3)
+            .and_then(|a| clear_sub::<SPECIALS>(memory, x, a, b))
+            .map(|()| (2, pc + 6)),
+        Op::AddFrom { b, z, next } => operand(memory, pc)
+            .filter(|&a| a != z)
+            .and_then(|a| add::<SPECIALS>(memory, a, b, z))
+            .map(|_| (3, next as usize)),
+        Op::MoveFrom { b, z, next } => operand(memory, pc + 3)
+            .filter(|&a| a != z && a != b)
+            .and_then(|a| copy::<SPECIALS>(memory, a, b, z))
+            .map(|()| (4, next as usize)),
+    }
+}
+
+/// Where there is no operation.
+fn outside(pc: usize) -> Exit {
+    if pc == NEXT_HALT as usize {
+        Exit::Halt
+    } else {
+        Exit::Slow
+    }
+}
+
+/// An operand that is read at run time.
+#[inline(always)]
+fn operand(memory: &[i64], at: usize) -> Option<u32> {
+    u32::try_from(*memory.get(at)?).ok()
+}
+
+/// Makes steps whose operands are in memory, as many as go; the next operation deals with the one that did not.
+#[inline(always)]
+fn subs<const SPECIALS: bool>(memory: &mut [i64], pc: usize, count: u32) -> Option<(u64, usize)> {
+    let mut done = 0;
+    while done < count as usize {
+        let at = pc + 3 * done;
+        let Some(&[a, b]) = memory.get(at..at + 2).and_then(<[i64]>::first_chunk) else {
+            break;
+        };
+        // Baked operands are addresses, and fit.
+        if sub::<SPECIALS>(memory, a as u32, b as u32).is_none() {
+            break;
+        }
+        done += 1;
+    }
+    (done > 0).then_some((done as u64, pc + 3 * done))
+}
+
+/// A step that branches to `next`, or clears and goes on at `other`.
+#[inline(always)]
+fn sub_else<const SPECIALS: bool>(
+    memory: &mut [i64],
+    [a, b, z]: [u32; 3],
+    next: usize,
+    other: usize,
+) -> Option<(u64, usize)> {
+    if sub::<SPECIALS>(memory, a, b)? <= 0 {
+        return Some((1, next));
+    }
+    store(memory, z, 0)?;
+    Some((2, other))
 }
 
 /// The small integer at `address`; `None` for a special cell.
@@ -155,12 +240,13 @@ fn sub_sub<const SPECIALS: bool>(memory: &mut [i64], [a, b, c, d]: [u32; 4]) -> 
 }
 
 #[inline(always)]
-fn add<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32, z: u32) -> Option<()> {
+fn add<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32, z: u32) -> Option<i64> {
     let negated =
         difference::<SPECIALS>(load::<SPECIALS>(memory, z)?, load::<SPECIALS>(memory, a)?)?;
     let sum = difference::<SPECIALS>(load::<SPECIALS>(memory, b)?, negated)?;
     store(memory, b, sum)?;
-    store(memory, z, 0)
+    store(memory, z, 0)?;
+    Some(sum)
 }
 
 #[inline(always)]
@@ -169,6 +255,23 @@ fn copy<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32, z: u32) -> Opt
         difference::<SPECIALS>(load::<SPECIALS>(memory, z)?, load::<SPECIALS>(memory, a)?)?;
     store(memory, b, difference::<SPECIALS>(0, negated)?)?;
     store(memory, z, 0)
+}
+
+/// Two steps on one cell, each of which may branch.
+#[inline(always)]
+fn sub_twice<const SPECIALS: bool>(
+    memory: &mut [i64],
+    [a, c, b]: [u32; 3],
+    pc: usize,
+    [next, other]: [u32; 2],
+) -> Option<(u64, usize)> {
+    let first = difference::<SPECIALS>(load::<SPECIALS>(memory, b)?, load::<SPECIALS>(memory, a)?)?;
+    if first <= 0 {
+        return store(memory, b, first).map(|()| (1, next as usize));
+    }
+    let second = difference::<SPECIALS>(first, load::<SPECIALS>(memory, c)?)?;
+    store(memory, b, second)?;
+    Some((2, if second <= 0 { other as usize } else { pc + 6 }))
 }
 
 /// One step whose cells are read here and now; `None` leaves it to the slow path.

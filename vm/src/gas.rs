@@ -55,3 +55,53 @@ const fn scaled(reference: u64, modulus_bits: u64) -> u64 {
 }
 
 // --- Contracts ---
+
+/// Each call of a contract's action, before its parameters: finding the code, a machine, an empty cache of records.
+pub const CALL: u64 = 400;
+
+/// Every 16 cells of code and data, copied into the call's memory.
+pub const CALL_CELLS_16: u64 = 1;
+
+/// Each byte of a text or JSON value that a parameter or a loaded record brings in: read, checked, interned.
+pub const VALUE_BYTE: u64 = 1;
+
+/// Each value that a parameter or a record brings in or takes out, whatever its size.
+pub const VALUE: u64 = 20;
+
+/// Ports `load`, `store`, `delete` and `exists`: a path, a look-up; a first `load` or `exists` asks the state.
+pub const PORT_RECORD: u64 = 300;
+
+/// Asking the state for a record: a look-up on disk where it is in no cache.
+pub const STATE_READ: u64 = 1_500;
+
+/// Port `count`.
+pub const PORT_COUNT: u64 = 2_000;
+
+/// Port `emit`, and each event's place in the receipt.
+pub const PORT_EMIT: u64 = 200;
+
+/// Port `transfer` and the native action: two accounts read and written.
+pub const TRANSFER: u64 = 8_000;
+
+/// Each record changed by a call, once: its way into the state tree (hashes up to the root) and to disk.
+pub const STATE_WRITE: u64 = 6_000;
+
+/// Each byte of a stored record and its path.
+pub const STORED_BYTE: u64 = 10;
+
+/// Each byte of a deployed definition: parsing, checking, translating, and the translations of later starts.
+pub const DEPLOYED_BYTE: u64 = 200;
+
+/// Each cell of a deployed contract's code.
+pub const DEPLOYED_CELL: u64 = 10;
+
+/// The native action `register_wallet`: a strict signature check.
+pub const WALLET_CHECK: u64 = 15_000;
+
+/// Checking that a residue is a unit modulo an N of [`MODULUS_BITS_REFERENCE`] bits: reading its hex, its share of a gcd.
+pub const RESIDUE_CHECK_REFERENCE: u64 = 8_000;
+
+/// The charge of checking one residue under an N of `modulus_bits`.
+pub const fn residue_check(modulus_bits: u64) -> u64 {
+    scaled(RESIDUE_CHECK_REFERENCE, modulus_bits)
+}

@@ -185,6 +185,9 @@ impl Machine {
             if let Some(halt) = self.run_fast(limits) {
                 break halt;
             }
+            if self.run_plain(limits) {
+                continue;
+            }
             if let Err(halt) = self.step(host, limits) {
                 break halt;
             }

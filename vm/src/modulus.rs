@@ -175,7 +175,9 @@ impl Modulus {
 
     /// Arithmetic modulo N², prepared on first use.
     pub(crate) fn ring(&self) -> &Ring {
-        self.0.ring.get_or_init(|| Ring::new(&self.0.n_squared))
+        self.0
+            .ring
+            .get_or_init(|| Ring::new(&self.0.n, &self.0.n_squared))
     }
 
     /// t = `value` mod N.

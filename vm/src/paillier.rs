@@ -1,8 +1,9 @@
 //! Paillier keys, for tools and tests: consensus never holds a private key.
 
 use dashu_int::UBig;
-use dashu_int::ops::{ExtendedGcd, Gcd};
+use dashu_int::ops::Gcd;
 
+use crate::inverse::inverse;
 use crate::{Modulus, ModulusError, Residue};
 
 /// The public key N, with the generator 1 + N.
@@ -83,11 +84,7 @@ impl PaillierPrivate {
         }
         let (p1, q1) = (p - UBig::ONE, q - UBig::ONE);
         let lambda = &p1 * &q1 / p1.gcd(&q1);
-        let (gcd, inverse, _) = (&lambda % modulus.n()).gcd_ext(modulus.n());
-        if gcd != UBig::ONE {
-            return Err(PaillierError::Primes);
-        }
-        let lambda_inverse = modulus.t_of(&inverse);
+        let lambda_inverse = inverse(&lambda, modulus.n()).ok_or(PaillierError::Primes)?;
         Ok(Self {
             public: PaillierPublic { modulus },
             lambda,

@@ -11,7 +11,9 @@ use crate::{Cell, Fault, Modulus, OpenOverflow, Residue};
 /// What a cell marked [`SPECIAL`] holds.
 #[derive(Clone, Debug)]
 pub(crate) enum Special {
-    /// An open integer that is no small one, as t.
+    /// The smallest 64-bit integer, whose own memory word is the mark.
+    Smallest,
+    /// An open integer beyond 64 bits, as t.
     Big(Arc<UBig>),
     /// A ciphertext as it was loaded: its canonical x.
     Loaded(Arc<UBig>),
@@ -22,7 +24,7 @@ pub(crate) enum Special {
 /// An operand of a step.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
-    /// Class open, fits a memory word.
+    /// Class open, fits 64 bits.
     Small(i64),
     /// Class open, as t.
     Big(Arc<UBig>),
@@ -65,6 +67,7 @@ impl Residues {
             return Value::Small(word);
         }
         match self.special(address).clone() {
+            Special::Smallest => Value::Small(SPECIAL),
             Special::Big(t) => Value::Big(t),
             Special::Ratio(ratio) => Value::Enc(ratio),
             Special::Loaded(x) => {
@@ -91,6 +94,7 @@ impl Residues {
     /// Keeps `value` for `address` and returns the memory word that stands for it.
     pub(crate) fn keep(&mut self, address: usize, value: Value) -> i64 {
         match value {
+            Value::Small(SPECIAL) => self.put(address, Special::Smallest),
             Value::Small(word) => return word,
             Value::Big(t) => self.put(address, Special::Big(t)),
             Value::Enc(ratio) => self.put(address, Special::Ratio(ratio)),
@@ -98,11 +102,21 @@ impl Residues {
         SPECIAL
     }
 
+    /// Keeps the smallest 64-bit integer for `address`.
+    pub(crate) fn keep_smallest(&mut self, address: usize) {
+        self.put(address, Special::Smallest);
+    }
+
+    /// Whether the special cell at `address` is the smallest 64-bit integer.
+    pub(crate) fn is_smallest(&self, address: usize) -> bool {
+        matches!(self.specials.get(address), Some(Some(Special::Smallest)))
+    }
+
     /// Keeps a cell from outside; a residue was checked.
     pub(crate) fn keep_cell(&mut self, address: usize, cell: &Cell) -> i64 {
         match cell {
             Cell::Open(value) => {
-                let value = self.open(self.modulus.t_of(&IBig::from(*value)));
+                let value = self.integer(*value);
                 self.keep(address, value)
             }
             Cell::Enc(residue) => {
@@ -120,7 +134,7 @@ impl Residues {
     /// The value of a cell from outside; a residue was checked.
     pub(crate) fn value_of_cell(&self, cell: &Cell) -> Value {
         match cell {
-            Cell::Open(value) => self.open(self.modulus.t_of(&IBig::from(*value))),
+            Cell::Open(value) => self.integer(*value),
             Cell::Enc(residue) => {
                 let (t, s) = self.modulus.parts(residue);
                 if s.is_zero() {
@@ -132,11 +146,20 @@ impl Residues {
         }
     }
 
+    /// An integer, taken modulo N.
+    fn integer(&self, value: i64) -> Value {
+        if self.small {
+            Value::Small(value)
+        } else {
+            self.open(self.modulus.t_of(&IBig::from(value)))
+        }
+    }
+
     /// The open value of t.
     fn open(&self, t: UBig) -> Value {
         match self.modulus.value_of_t(&t) {
-            Some(value) if value != SPECIAL => Value::Small(value),
-            _ => Value::Big(Arc::new(t)),
+            Some(value) => Value::Small(value),
+            None => Value::Big(Arc::new(t)),
         }
     }
 
@@ -171,7 +194,6 @@ impl Residues {
         if let (Value::Small(y), Value::Small(x)) = (&b, &a)
             && self.small
             && let Some(result) = y.checked_sub(*x)
-            && result != SPECIAL
         {
             return Ok(Value::Small(result));
         }
@@ -254,6 +276,7 @@ impl Residues {
 
     fn canonical(&self, address: usize) -> Canonical<'_> {
         match self.special(address) {
+            Special::Smallest => Canonical::Word(SPECIAL),
             Special::Big(t) => Canonical::Big(t),
             Special::Loaded(x) => Canonical::Loaded(x),
             Special::Ratio(ratio) => Canonical::Ratio(ratio),

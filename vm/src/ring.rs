@@ -1,13 +1,13 @@
-//! Arithmetic modulo N²: Montgomery products by `crypto-bigint`, inversions by `dashu-int`.
+//! Arithmetic modulo N²: Montgomery products by `crypto-bigint`, inversions modulo N lifted to N².
 
 use std::sync::Arc;
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd};
 use dashu_int::UBig;
-use dashu_int::fast_div::ConstDivisor;
 
 use crate::Modulus;
+use crate::inverse::inverse;
 
 /// A unit in Montgomery form, shared: most steps only move units about. `None` is 1.
 pub(crate) type Unit = Option<Arc<BoxedMontyForm>>;
@@ -23,13 +23,13 @@ pub(crate) struct Ratio {
 #[derive(Debug)]
 pub(crate) struct Ring {
     params: BoxedMontyParams,
-    divisor: ConstDivisor,
+    n: UBig,
     bits: u32,
 }
 
 impl Ring {
     /// Precomputes for N², which is odd and at least 9.
-    pub(crate) fn new(n_squared: &UBig) -> Self {
+    pub(crate) fn new(n: &UBig, n_squared: &UBig) -> Self {
         let bytes = n_squared.to_le_bytes();
         let bits = u32::try_from(bytes.len().next_multiple_of(8) * 8)
             .expect("a modulus is far below 2^32 bits");
@@ -40,14 +40,14 @@ impl Ring {
             .expect("the square of an odd number is odd");
         Self {
             params: BoxedMontyParams::new_vartime(modulus),
-            divisor: ConstDivisor::new(n_squared.clone()),
+            n: n.clone(),
             bits,
         }
     }
 
     /// `base`, which is below N², to the power of `exponent`.
     ///
-    /// (`dashu-int` 0.6.2 panics in products of its own reduced numbers at 4096 bits; only its inversions are used here.)
+    /// (Not by `dashu-int` 0.6.2: the products of its reduced numbers are wrong for some sizes, and panic for others.)
     pub(crate) fn power(&self, base: &UBig, exponent: &UBig) -> UBig {
         let bytes = exponent.to_le_bytes();
         let bits = u32::try_from(bytes.len().next_multiple_of(8) * 8)
@@ -124,14 +124,17 @@ impl Ring {
         integers
     }
 
+    /// The inverse of a unit, never trusted unseen: `dashu-int` 0.6.2 gives a wrong one now and then (for 1 + 3N of the
+    /// example `ballot`'s N, say), and one product tells. `crypto-bigint` is slower, and has no such case known.
+    /// With y the inverse modulo N, y(2 − xy) is the inverse modulo N²: half the size, and two products.
     fn inverse(&self, unit: &Unit) -> Unit {
-        unit.as_ref()?;
-        let inverse = self
-            .divisor
-            .reduce(Self::integer(unit))
-            .inv()
+        let x = unit.as_ref()?;
+        let y = inverse(&(Self::integer(unit) % &self.n), &self.n)
             .expect("every cell is a unit, checked on input");
-        self.unit(&inverse.residue())
+        let y = self.unit(&y)?;
+        let one = BoxedMontyForm::one(&self.params);
+        let correction = &(&one + &one) - &(x.as_ref() * y.as_ref());
+        Some(Arc::new(y.as_ref() * &correction))
     }
 }
 

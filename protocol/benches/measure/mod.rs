@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 /// A name and the work to be timed.
-pub(crate) type Contender<'a> = (&'a str, Box<dyn Fn() + 'a>);
+pub(crate) type Contender<'a> = (String, Box<dyn Fn() + 'a>);
 
 /// Runs the contenders in turn, round after round; the median seconds of each.
 pub(crate) fn medians(rounds: usize, contenders: &[Contender<'_>]) -> Vec<f64> {

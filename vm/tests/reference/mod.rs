@@ -1,6 +1,6 @@
 //! The slow reference: SPEC-VM.md sections 1 to 3 sentence by sentence, on big integers, with nothing clever.
 
-use dashu_int::ops::{BitTest, ExtendedGcd};
+use dashu_int::ops::BitTest;
 use dashu_int::{IBig, UBig};
 use lyceum_vm::gas;
 
@@ -269,8 +269,7 @@ impl Run<'_> {
             };
         };
         let n_squared = IBig::from(n * n);
-        let (_, inverse, _) = a.gcd_ext(&n_squared);
-        let x = (inverse * b) % &n_squared;
+        let x = (inverse(a, &n_squared) * b) % &n_squared;
         Ok(if x < IBig::ZERO { x + n_squared } else { x })
     }
 
@@ -304,4 +303,17 @@ fn sign(t: &IBig, n: &UBig) -> bool {
     UBig::try_from(t.clone())
         .unwrap()
         .bit((n - UBig::ONE).bit_len() - 1)
+}
+
+/// The inverse of a unit, by Euclid as he is taught.
+fn inverse(a: &IBig, n: &IBig) -> IBig {
+    let (mut r0, mut r1) = (n.clone(), a.clone());
+    let (mut t0, mut t1) = (IBig::ZERO, IBig::ONE);
+    while r1 != IBig::ZERO {
+        let quotient = &r0 / &r1;
+        (r0, r1) = (r1.clone(), r0 - &quotient * r1);
+        (t0, t1) = (t1.clone(), t0 - quotient * t1);
+    }
+    assert_eq!(r0, IBig::ONE, "{a} is no unit");
+    t0
 }

@@ -1,0 +1,97 @@
+//! Credits: the records `credits/account/…`.
+
+use lyceum_protocol::{Credits, Seq};
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Stop};
+use crate::world::{World, WorldError};
+
+/// What an account's record says; one that has none is empty.
+///
+/// Source: SPEC.md section 7.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Its credits.
+    pub balance: Credits,
+    /// How many transactions its holder has had included.
+    pub seq: Seq,
+}
+
+impl Account {
+    /// The path of the account of `owner`: a DID, or `contract:NAME` for a contract's own.
+    pub fn path(owner: &str) -> String {
+        format!("credits/account/{owner}")
+    }
+
+    /// The account of `owner`.
+    ///
+    /// # Errors
+    /// [`WorldError`] where the state cannot be read, or holds what is no account.
+    pub fn load(world: &dyn World, owner: &str) -> Result<Self, WorldError> {
+        let path = Self::path(owner);
+        let Some(record) = world.load(&path)? else {
+            return Ok(Self::default());
+        };
+        let number = |name: &str| record.get(name).and_then(Value::as_u64);
+        let broken = || WorldError(format!("{path} is no account"));
+        Ok(Self {
+            balance: number("balance")
+                .and_then(|n| Credits::new(n).ok())
+                .ok_or_else(broken)?,
+            seq: number("seq")
+                .and_then(|n| Seq::new(n).ok())
+                .ok_or_else(broken)?,
+        })
+    }
+
+    /// Writes the account of `owner`.
+    ///
+    /// # Errors
+    /// [`WorldError`] from the state.
+    pub fn store(&self, world: &mut dyn World, owner: &str) -> Result<(), WorldError> {
+        world.store(
+            &Self::path(owner),
+            json!({"balance": self.balance.get(), "seq": self.seq.get()}),
+        )
+    }
+}
+
+/// Moves `amount` credits. 0 moves nothing.
+pub(crate) fn move_credits(
+    world: &mut dyn World,
+    from: &str,
+    to: &str,
+    amount: i64,
+) -> Result<(), Stop> {
+    let credits = u64::try_from(amount)
+        .ok()
+        .and_then(|n| Credits::new(n).ok())
+        .ok_or(Failure::Amount(amount))?;
+    if credits == Credits::ZERO {
+        return Ok(());
+    }
+    if to.is_empty() {
+        return Err(Failure::NoWallet.into());
+    }
+    let mut payer = Account::load(world, from)?;
+    payer.balance =
+        payer
+            .balance
+            .checked_sub(credits)
+            .ok_or_else(|| Failure::InsufficientCredits {
+                account: from.to_owned(),
+                got: payer.balance.get(),
+                want: credits.get(),
+            })?;
+    if from == to {
+        return Ok(());
+    }
+    let mut payee = Account::load(world, to)?;
+    payee.balance = payee
+        .balance
+        .checked_add(credits)
+        .ok_or_else(|| Failure::BalanceOverflow(to.to_owned()))?;
+    payer.store(world, from)?;
+    payee.store(world, to)?;
+    Ok(())
+}

@@ -1,0 +1,290 @@
+//! Between JSON values and cells: texts become handles, ciphertexts residues.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use lyceum_protocol::{Address, json};
+use serde_json::{Map, Value};
+
+use crate::contract::{CompiledAction, Kind, Layout, TEXT_BYTES_MAX};
+use crate::{Cell, Modulus, Residue, gas};
+
+/// Texts by handle, and handles by text. Handles begin at 1, the action's literals come first; equal texts have equal
+/// handles, and no text has two.
+#[derive(Debug)]
+pub(crate) struct Texts<'a> {
+    literals: &'a [Arc<str>],
+    literal_handles: &'a HashMap<Arc<str>, i64>,
+    texts: Vec<Arc<str>>,
+    handles: HashMap<Arc<str>, i64>,
+}
+
+impl<'a> Texts<'a> {
+    pub(crate) fn new(action: &'a CompiledAction) -> Self {
+        Self {
+            literals: &action.literals,
+            literal_handles: &action.literal_handles,
+            texts: Vec::new(),
+            handles: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn handle(&mut self, text: &str) -> i64 {
+        if let Some(handle) = self
+            .literal_handles
+            .get(text)
+            .or_else(|| self.handles.get(text))
+        {
+            return *handle;
+        }
+        let text: Arc<str> = text.into();
+        self.texts.push(text.clone());
+        let handle =
+            i64::try_from(self.literals.len() + self.texts.len()).expect("texts fit in memory");
+        self.handles.insert(text, handle);
+        handle
+    }
+
+    /// The text of a handle; `""` for a number that is none, which no checked code makes.
+    pub(crate) fn text(&self, handle: i64) -> &str {
+        let index = usize::try_from(handle - 1).unwrap_or(usize::MAX);
+        let texts = self
+            .literals
+            .get(index)
+            .or_else(|| self.texts.get(index.wrapping_sub(self.literals.len())));
+        texts.map_or("", |text| text)
+    }
+}
+
+/// Reads and writes values of one action, adding up what that costs.
+#[derive(Debug)]
+pub(crate) struct Codec<'a> {
+    pub(crate) texts: Texts<'a>,
+    modulus: Option<&'a Modulus>,
+    /// Gas of the values read since it was last taken.
+    pub(crate) gas: u64,
+}
+
+impl<'a> Codec<'a> {
+    pub(crate) fn new(action: &'a CompiledAction) -> Self {
+        Self {
+            texts: Texts::new(action),
+            modulus: action.modulus.as_ref(),
+            gas: 0,
+        }
+    }
+
+    /// The cell of a value of that kind, or what was expected.
+    pub(crate) fn cell(&mut self, kind: Kind, value: &Value) -> Result<Cell, String> {
+        self.gas += gas::VALUE;
+        let want = |want: &str| format!("got {}, want {want}", brief(value));
+        Ok(Cell::Open(match kind {
+            Kind::Int => value.as_i64().ok_or_else(|| want("int"))?,
+            Kind::Bool => i64::from(value.as_bool().ok_or_else(|| want("bool"))?),
+            Kind::Text => {
+                let text = value.as_str().ok_or_else(|| want("text"))?;
+                self.text(text)?
+            }
+            Kind::Wallet => {
+                let text = value
+                    .as_str()
+                    .filter(|text| Address::from_str(text).is_ok());
+                self.text(text.ok_or_else(|| want("wallet, did:key:z6Mk…"))?)?
+            }
+            Kind::Json => {
+                if !integers_only(value) {
+                    return Err(
+                        "JSON with a number that is no 64-bit integer, want integers".to_owned(),
+                    );
+                }
+                self.text(&json::canonical(value))?
+            }
+            Kind::Cipher => return self.residue(value),
+        }))
+    }
+
+    /// The cell of a record's field: there `""` stands for no wallet.
+    fn field_cell(&mut self, kind: Kind, value: &Value) -> Result<Cell, String> {
+        match value.as_str() {
+            Some("") if kind == Kind::Wallet => self.cell(Kind::Text, value),
+            _ => self.cell(kind, value),
+        }
+    }
+
+    fn text(&mut self, text: &str) -> Result<i64, String> {
+        self.gas += gas::VALUE_BYTE * text.len() as u64;
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(format!(
+                "got {} bytes, want at most {TEXT_BYTES_MAX}",
+                text.len()
+            ));
+        }
+        Ok(self.texts.handle(text))
+    }
+
+    /// A residue in range; [`Codec::check_units`] does the rest for several at once.
+    fn residue(&mut self, value: &Value) -> Result<Cell, String> {
+        let want = "a residue in lower-case hex without leading zeros";
+        let modulus = self.modulus.ok_or("no key")?;
+        let text = value
+            .as_str()
+            .ok_or_else(|| format!("got {}, want {want}", brief(value)))?;
+        self.gas += gas::residue_check(modulus.bits() as u64);
+        // Longer than N² in hex: not worth reading.
+        if text.len() > modulus.bits() / 2 + 2 {
+            return Err(format!(
+                "got {} digits, want a residue below N²",
+                text.len()
+            ));
+        }
+        let residue =
+            Residue::from_hex(text).map_err(|_| format!("got {}, want {want}", brief(value)))?;
+        Ok(Cell::Enc(residue))
+    }
+
+    /// Checks that the residues among `cells` are units below N², with one gcd.
+    pub(crate) fn check_units(&self, cells: &[Cell]) -> Result<(), String> {
+        let Some(modulus) = self.modulus else {
+            return Ok(());
+        };
+        let residues = cells.iter().filter_map(|cell| match cell {
+            Cell::Enc(residue) => Some(residue),
+            Cell::Open(_) => None,
+        });
+        modulus
+            .check_all(residues)
+            .map_err(|(_, error)| format!("of type encrypted: {error}"))
+    }
+
+    /// The value of a cell of that kind.
+    pub(crate) fn value(&self, kind: Kind, cell: &Cell) -> Value {
+        let open = cell.open().unwrap_or_default();
+        match kind {
+            Kind::Int => open.into(),
+            Kind::Bool => (open > 0).into(),
+            Kind::Text | Kind::Wallet => self.texts.text(open).into(),
+            Kind::Json => serde_json::from_str(self.texts.text(open)).unwrap_or_default(),
+            Kind::Cipher => match self.modulus {
+                Some(modulus) => modulus.residue_of_cell(cell).to_hex().into(),
+                None => Value::Null,
+            },
+        }
+    }
+
+    /// What the cell's value counts in bytes of storage.
+    pub(crate) fn bytes(&self, kind: Kind, cell: &Cell) -> u64 {
+        match kind {
+            Kind::Int | Kind::Bool => 8,
+            Kind::Text | Kind::Wallet | Kind::Json => {
+                self.texts.text(cell.open().unwrap_or_default()).len() as u64 + 2
+            }
+            // Hex digits of a residue modulo N².
+            Kind::Cipher => self.modulus.map_or(0, |modulus| modulus.bits() as u64 / 2),
+        }
+    }
+
+    /// The cells of a stored record. The path gives the key, so a foreign record need not store it.
+    pub(crate) fn record_cells(
+        &mut self,
+        layout: &Layout,
+        key: &[i64],
+        record: &Value,
+    ) -> Result<Vec<Cell>, String> {
+        let object = record.as_object().ok_or("not an object")?;
+        if !layout.foreign
+            && let Some(extra) = object
+                .keys()
+                .find(|name| !layout.fields.iter().any(|(field, _)| field == *name))
+        {
+            return Err(format!("unknown field \"{extra}\""));
+        }
+        let mut cells = Vec::with_capacity(layout.fields.len());
+        for (i, (name, kind)) in layout.fields.iter().enumerate() {
+            let cell = match object.get(name) {
+                Some(value) => self
+                    .field_cell(*kind, value)
+                    .map_err(|problem| format!("field \"{name}\": {problem}"))?,
+                None => match layout.key.iter().position(|field| *field == i) {
+                    Some(part) => Cell::Open(key[part]),
+                    None => return Err(format!("field \"{name}\" is missing")),
+                },
+            };
+            cells.push(cell);
+        }
+        self.check_units(&cells)?;
+        if let Some((field, _)) = layout
+            .key
+            .iter()
+            .zip(key)
+            .find(|(field, part)| cells[**field] != Cell::Open(**part))
+        {
+            return Err(format!(
+                "field \"{}\" is not the record's key",
+                layout.fields[*field].0
+            ));
+        }
+        Ok(cells)
+    }
+
+    /// The record of some cells.
+    pub(crate) fn record(&self, layout: &Layout, cells: &[Cell]) -> Value {
+        let fields = layout.fields.iter().zip(cells);
+        Value::Object(
+            fields
+                .map(|((name, kind), cell)| (name.clone(), self.value(*kind, cell)))
+                .collect(),
+        )
+    }
+
+    /// The cells of a parameter that is a whole record; a field left out is its type's zero.
+    pub(crate) fn param_cells(
+        &mut self,
+        layout: &Layout,
+        object: &Map<String, Value>,
+    ) -> Result<Vec<Cell>, String> {
+        if let Some(extra) = object
+            .keys()
+            .find(|name| !layout.fields.iter().any(|(field, _)| field == *name))
+        {
+            return Err(format!(".{extra}: unknown field of \"{}\"", layout.name));
+        }
+        let mut cells = Vec::with_capacity(layout.fields.len());
+        for (i, (name, kind)) in layout.fields.iter().enumerate() {
+            let cell = match (object.get(name), kind) {
+                (Some(value), _) => self
+                    .field_cell(*kind, value)
+                    .map_err(|problem| format!(".{name}: {problem}"))?,
+                (None, _) if layout.key.contains(&i) => {
+                    return Err(format!(".{name}: missing, a record's key has no default"));
+                }
+                (None, Kind::Int | Kind::Bool | Kind::Cipher) => Cell::Open(0),
+                (None, Kind::Text | Kind::Wallet) => Cell::Open(self.texts.handle("")),
+                (None, Kind::Json) => Cell::Open(self.texts.handle("null")),
+            };
+            cells.push(cell);
+        }
+        Ok(cells)
+    }
+}
+
+/// A value for an error message, cut short.
+pub(crate) fn brief(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("an array of {}", items.len()),
+        Value::Object(members) => format!("an object of {}", members.len()),
+        Value::String(text) if text.chars().count() > 60 => {
+            format!("a text of {} bytes", text.len())
+        }
+        other => other.to_string(),
+    }
+}
+
+fn integers_only(value: &Value) -> bool {
+    match value {
+        Value::Number(n) => n.is_i64(),
+        Value::Array(items) => items.iter().all(integers_only),
+        Value::Object(members) => members.values().all(integers_only),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}

@@ -1,0 +1,249 @@
+//! The state as contracts see it: records by path, and the journals that make a transaction all or nothing.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use lyceum_protocol::json::canonical;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// The state could not be read or written. That is the node's own trouble, never a verdict on a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("state: {0}")]
+pub struct WorldError(pub String);
+
+/// Records by path (`CONTRACT/RECORD/KEY`); each record is a JSON object.
+///
+/// A contract's remaining effects need no method of their own: events go into the receipt, and credits are the records
+/// `credits/account/…`.
+pub trait World {
+    /// The record at `path`.
+    ///
+    /// # Errors
+    /// [`WorldError`] where the state cannot be read; so too below.
+    fn load(&self, path: &str) -> Result<Option<Value>, WorldError>;
+
+    /// Whether there is a record at `path`.
+    ///
+    /// # Errors
+    /// [`WorldError`].
+    fn exists(&self, path: &str) -> Result<bool, WorldError> {
+        Ok(self.load(path)?.is_some())
+    }
+
+    /// How many records have a path that begins with `prefix`, which is `CONTRACT/RECORD/`.
+    ///
+    /// # Errors
+    /// [`WorldError`].
+    fn count(&self, prefix: &str) -> Result<u64, WorldError>;
+
+    /// Puts a record, replacing what is there.
+    ///
+    /// # Errors
+    /// [`WorldError`].
+    fn store(&mut self, path: &str, record: Value) -> Result<(), WorldError>;
+
+    /// Removes a record, if it is there.
+    ///
+    /// # Errors
+    /// [`WorldError`].
+    fn delete(&mut self, path: &str) -> Result<(), WorldError>;
+
+    /// The SHA-256 of a contract's definition (its canonical JSON), by which its translation is kept.
+    ///
+    /// A state that has the hash at hand should give it without loading the definition: every call asks.
+    ///
+    /// # Errors
+    /// [`WorldError`].
+    fn definition_hash(&self, contract: &str) -> Result<Option<[u8; 32]>, WorldError> {
+        Ok(self
+            .load(&definition_path(contract))?
+            .map(|definition| record_hash(&definition)))
+    }
+}
+
+/// Where a contract's definition is kept.
+pub fn definition_path(contract: &str) -> String {
+    format!("{DEFINITIONS}{contract}")
+}
+
+const DEFINITIONS: &str = "contracts/definition/";
+
+fn record_hash(record: &Value) -> [u8; 32] {
+    Sha256::digest(canonical(record).as_bytes()).into()
+}
+
+/// A world in memory, for tests, tools and simulations.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryWorld {
+    records: BTreeMap<String, Value>,
+    definitions: BTreeMap<String, [u8; 32]>,
+}
+
+/// Equal records; what is derived from them follows.
+impl PartialEq for MemoryWorld {
+    fn eq(&self, other: &Self) -> bool {
+        self.records == other.records
+    }
+}
+
+impl MemoryWorld {
+    /// An empty world.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All records, in the order of their paths.
+    pub fn records(&self) -> &BTreeMap<String, Value> {
+        &self.records
+    }
+}
+
+impl FromIterator<(String, Value)> for MemoryWorld {
+    fn from_iter<T: IntoIterator<Item = (String, Value)>>(records: T) -> Self {
+        let mut world = Self::new();
+        for (path, record) in records {
+            world.insert(&path, record);
+        }
+        world
+    }
+}
+
+impl MemoryWorld {
+    fn insert(&mut self, path: &str, record: Value) {
+        if let Some(contract) = path.strip_prefix(DEFINITIONS) {
+            self.definitions
+                .insert(contract.to_owned(), record_hash(&record));
+        }
+        self.records.insert(path.to_owned(), record);
+    }
+}
+
+impl World for MemoryWorld {
+    fn load(&self, path: &str) -> Result<Option<Value>, WorldError> {
+        Ok(self.records.get(path).cloned())
+    }
+
+    fn exists(&self, path: &str) -> Result<bool, WorldError> {
+        Ok(self.records.contains_key(path))
+    }
+
+    fn count(&self, prefix: &str) -> Result<u64, WorldError> {
+        let from = self
+            .records
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        Ok(from
+            .take_while(|(path, _)| path.starts_with(prefix))
+            .count() as u64)
+    }
+
+    fn store(&mut self, path: &str, record: Value) -> Result<(), WorldError> {
+        self.insert(path, record);
+        Ok(())
+    }
+
+    fn delete(&mut self, path: &str) -> Result<(), WorldError> {
+        self.records.remove(path);
+        if let Some(contract) = path.strip_prefix(DEFINITIONS) {
+            self.definitions.remove(contract);
+        }
+        Ok(())
+    }
+
+    fn definition_hash(&self, contract: &str) -> Result<Option<[u8; 32]>, WorldError> {
+        Ok(self.definitions.get(contract).copied())
+    }
+}
+
+/// Changes not yet made to the world below.
+///
+/// Dropping a journal undoes everything; [`Journal::commit`] writes it through.
+pub struct Journal<'a> {
+    below: &'a mut dyn World,
+    changes: BTreeMap<String, Change>,
+}
+
+/// A path's record now, `None` for a deleted one, and whether there was one below.
+struct Change {
+    existed: bool,
+    now: Option<Value>,
+}
+
+impl<'a> Journal<'a> {
+    /// An empty journal over `below`.
+    pub fn new(below: &'a mut dyn World) -> Self {
+        Self {
+            below,
+            changes: BTreeMap::new(),
+        }
+    }
+
+    /// Writes every change to the world below, in the order of the paths.
+    ///
+    /// # Errors
+    /// [`WorldError`] from below.
+    pub fn commit(self) -> Result<(), WorldError> {
+        for (path, change) in self.changes {
+            match change.now {
+                Some(record) => self.below.store(&path, record)?,
+                None if change.existed => self.below.delete(&path)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, path: &str, now: Option<Value>) -> Result<(), WorldError> {
+        match self.changes.get_mut(path) {
+            Some(change) => change.now = now,
+            None => {
+                let existed = self.below.exists(path)?;
+                self.changes
+                    .insert(path.to_owned(), Change { existed, now });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl World for Journal<'_> {
+    fn load(&self, path: &str) -> Result<Option<Value>, WorldError> {
+        match self.changes.get(path) {
+            Some(change) => Ok(change.now.clone()),
+            None => self.below.load(path),
+        }
+    }
+
+    fn exists(&self, path: &str) -> Result<bool, WorldError> {
+        match self.changes.get(path) {
+            Some(change) => Ok(change.now.is_some()),
+            None => self.below.exists(path),
+        }
+    }
+
+    fn count(&self, prefix: &str) -> Result<u64, WorldError> {
+        let mut count = self.below.count(prefix)?;
+        let from = self
+            .changes
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        for (_, change) in from.take_while(|(path, _)| path.starts_with(prefix)) {
+            count = count + u64::from(change.now.is_some()) - u64::from(change.existed);
+        }
+        Ok(count)
+    }
+
+    fn store(&mut self, path: &str, record: Value) -> Result<(), WorldError> {
+        self.change(path, Some(record))
+    }
+
+    fn delete(&mut self, path: &str) -> Result<(), WorldError> {
+        self.change(path, None)
+    }
+
+    fn definition_hash(&self, contract: &str) -> Result<Option<[u8; 32]>, WorldError> {
+        match self.changes.get(&definition_path(contract)) {
+            Some(change) => Ok(change.now.as_ref().map(record_hash)),
+            None => self.below.definition_hash(contract),
+        }
+    }
+}
