@@ -216,6 +216,23 @@ fn bench_disk() {
         disk / whole
     );
     assert!(sealed > SegmentIndex::ZERO);
+    families(&folder.path().join("db"));
+}
+
+/// Where the database's bytes are.
+fn families(folder: &Path) {
+    let options = rocksdb::Options::default();
+    let names = rocksdb::DB::list_cf(&options, folder).expect("a database");
+    let open = rocksdb::DB::open_cf_for_read_only(&options, folder, &names, false);
+    let database = open.expect("a database");
+    let size = |name: &String| {
+        let family = database.cf_handle(name).expect("a family");
+        let bytes = database.property_int_value_cf(family, "rocksdb.total-sst-files-size");
+        let bytes = bytes.ok().flatten().unwrap_or(0);
+        format!("{name} {:.1}", bytes as f64 / 1e6)
+    };
+    let sizes: Vec<String> = names.iter().map(size).collect();
+    println!("of the database, MB: {}", sizes.join(", "));
 }
 
 fn tree_bytes(path: &Path) -> u64 {

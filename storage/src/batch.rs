@@ -6,7 +6,7 @@ use crate::engine::{Durability, View};
 use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, PageCache};
 use crate::schema::{
     BlockEntry, META_TIP, Tip, TransactionValue, UndoValue, block_key, decode, encode, encode_hash,
     height_key, key_height, path_prefix, receipt_key, tx_key,
@@ -14,7 +14,7 @@ use crate::schema::{
 use crate::segment::unseal;
 use crate::store::Shared;
 use crate::tree;
-use crate::view::{LedgerView, StateChanges, count, key_changes};
+use crate::view::{LedgerView, StateChanges, count, key_changes, record_text};
 
 /// A block whose rules are checked, with what its execution gave.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +40,10 @@ pub struct Batch<'s> {
 }
 
 impl<'s> Batch<'s> {
-    pub(crate) fn new(shared: &'s Shared) -> Self {
+    pub(crate) fn new(shared: &'s Shared, pages: &'s mut PageCache) -> Self {
         Self {
             shared,
-            overlay: Overlay::new(shared.engine.as_ref()),
+            overlay: Overlay::with_pages(shared.engine.as_ref(), pages),
             unsealed: Vec::new(),
         }
     }
@@ -213,10 +213,12 @@ impl<'s> Batch<'s> {
         let mut effective = Vec::new();
         let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
         for (path, record) in changes {
-            let before = self.read().record(path)?;
-            if before.as_deref() == record {
+            let before = self.overlay.read(Family::Records, path.as_bytes())?;
+            if before.as_deref() == record.map(str::as_bytes) {
                 continue;
             }
+            let before = before.map(|before| record_text(path.as_bytes(), before));
+            let before = before.transpose()?;
             let added = i64::from(record.is_some()) - i64::from(before.is_some());
             *counts.entry(path_prefix(path)?).or_default() += added;
             match record {
@@ -290,8 +292,14 @@ impl<'s> Batch<'s> {
             false => Durability::Synced,
         };
         failpoint::reach("commit:before");
-        let writes = self.overlay.into_writes();
-        self.shared.engine.write(writes, durability)?;
+        let (writes, pages) = self.overlay.into_parts();
+        match self.shared.engine.write(writes, durability) {
+            Ok(()) => pages.keep(),
+            Err(error) => {
+                pages.forget();
+                return Err(error);
+            }
+        }
         failpoint::reach("commit:after");
         for index in self.unsealed {
             failpoint::reach("unseal:before_remove");

@@ -8,9 +8,33 @@ use crate::tree::{Page, PagePath, Pages};
 
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// The state tree's upper pages as of the last commit, decoded.
+///
+/// Every block touches them, so reading them anew would be most of its reads. Only the writer has them: its next batch builds on them.
+#[derive(Default)]
+pub(crate) struct PageCache {
+    pages: HashMap<PagePath, Page>,
+}
+
+impl PageCache {
+    /// Pages above this depth are kept: 1 + 16 + 256 + 4 096 of them at the most, about 5 MB.
+    const DEPTH: usize = 4;
+
+    fn keep(&mut self, path: PagePath, page: Option<Page>) {
+        if path.depth() >= Self::DEPTH {
+            return;
+        }
+        match page {
+            Some(page) => self.pages.insert(path, page),
+            None => self.pages.remove(&path),
+        };
+    }
+}
+
 /// Changes on top of a view: reads see them, the view does not.
 pub(crate) struct Overlay<'v> {
     base: &'v dyn View,
+    cache: Option<&'v mut PageCache>,
     families: [Changes; Family::ALL.len()],
     /// The state tree's pages stay decoded until the end: block after block touches the upper ones.
     pages: HashMap<PagePath, Option<Page>>,
@@ -20,8 +44,17 @@ impl<'v> Overlay<'v> {
     pub(crate) fn new(base: &'v dyn View) -> Self {
         Self {
             base,
+            cache: None,
             families: Default::default(),
             pages: HashMap::new(),
+        }
+    }
+
+    /// An overlay on the last commit, whose upper pages are known.
+    pub(crate) fn with_pages(base: &'v dyn View, cache: &'v mut PageCache) -> Self {
+        Self {
+            cache: Some(cache),
+            ..Self::new(base)
         }
     }
 
@@ -35,6 +68,11 @@ impl<'v> Overlay<'v> {
 
     /// All changes, for one atomic write.
     pub(crate) fn into_writes(self) -> WriteSet {
+        self.into_parts().0
+    }
+
+    /// All changes, and the pages among them for the next batch.
+    pub(crate) fn into_parts(self) -> (WriteSet, PageChanges<'v>) {
         let mut writes = WriteSet::new();
         for (family, changes) in Family::ALL.into_iter().zip(self.families) {
             let changes = changes.into_iter();
@@ -42,11 +80,36 @@ impl<'v> Overlay<'v> {
         }
         let mut pages: Vec<_> = self.pages.into_iter().collect();
         pages.sort_unstable_by_key(|(path, _)| *path);
-        for (path, page) in pages {
-            let value = page.map(|page| page.to_value());
+        for (path, page) in &pages {
+            let value = page.as_ref().map(Page::to_value);
             writes.push((Family::Tree, path.encode(), value));
         }
-        writes
+        let cache = self.cache;
+        (writes, PageChanges { cache, pages })
+    }
+}
+
+/// What a batch did to the pages.
+pub(crate) struct PageChanges<'v> {
+    cache: Option<&'v mut PageCache>,
+    pages: Vec<(PagePath, Option<Page>)>,
+}
+
+impl PageChanges<'_> {
+    /// They are committed: the next batch builds on them.
+    pub(crate) fn keep(self) {
+        if let Some(cache) = self.cache {
+            for (path, page) in self.pages {
+                cache.keep(path, page);
+            }
+        }
+    }
+
+    /// The commit failed: what the database holds is read anew.
+    pub(crate) fn forget(self) {
+        if let Some(cache) = self.cache {
+            cache.pages.clear();
+        }
     }
 }
 
@@ -92,8 +155,11 @@ impl View for Overlay<'_> {
     }
 
     fn page(&self, path: &PagePath) -> Result<Page, StoreError> {
-        match self.pages.get(path) {
-            Some(page) => Ok(page.clone().unwrap_or(Page::EMPTY)),
+        if let Some(page) = self.pages.get(path) {
+            return Ok(page.clone().unwrap_or(Page::EMPTY));
+        }
+        match self.cache.as_ref().and_then(|cache| cache.pages.get(path)) {
+            Some(page) => Ok(page.clone()),
             None => self.base.page(path),
         }
     }

@@ -8,6 +8,7 @@ use crate::engine::{Durability, Engine, EngineSizes, MemoryEngine, RocksEngine};
 use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
+use crate::overlay::PageCache;
 use crate::schema::{ChainValue, META_CHAIN, META_OPEN, SCHEMA, decode, encode};
 use crate::segment::{DamagedSegment, FolderFiles, MemoryFiles, SegmentFiles};
 use crate::view::LedgerView;
@@ -86,6 +87,7 @@ impl Shared {
 /// The ledger: the one place that writes it. Not `Clone`; [`Store::reader`] gives others to read with.
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
+    pages: PageCache,
     report: OpenReport,
     pub(crate) is_closed: bool,
 }
@@ -176,6 +178,7 @@ impl Store {
         failpoint::reach("open:marked");
         Ok(Self {
             shared: Arc::new(shared),
+            pages: PageCache::default(),
             report: OpenReport {
                 was_unclean: open.is_some(),
                 ..OpenReport::default()
@@ -213,7 +216,7 @@ impl Store {
 
     /// Starts a batch of changes. Dropped without [`Batch::commit`], it leaves no trace.
     pub fn begin(&mut self) -> Batch<'_> {
-        Batch::new(&self.shared)
+        Batch::new(&self.shared, &mut self.pages)
     }
 
     /// Closes the ledger cleanly, so that the next start need not verify it. Dropping the store does the same, but can't say what failed.

@@ -192,7 +192,8 @@ impl<'a> LedgerView<'a> {
     /// A record of the tip's state, in canonical JSON.
     pub fn record(&self, path: &str) -> Result<Option<String>, StoreError> {
         let value = self.view.read(Family::Records, path.as_bytes())?;
-        value.map(|value| text(path.as_bytes(), value)).transpose()
+        let record = value.map(|value| record_text(path.as_bytes(), value));
+        record.transpose()
     }
 
     /// Up to `limit` records whose paths start with `prefix` and come after the path `after`, in the order of their paths' bytes.
@@ -216,7 +217,8 @@ impl<'a> LedgerView<'a> {
             if !key.starts_with(prefix.as_bytes()) {
                 return Ok(ControlFlow::Break(()));
             }
-            records.push((text(key, key.to_vec())?, text(key, value.to_vec())?));
+            let path = record_text(key, key.to_vec())?;
+            records.push((path, record_text(key, value.to_vec())?));
             Ok(match records.len() == limit {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
@@ -304,7 +306,8 @@ fn missing(family: Family, what: &impl std::fmt::Display) -> StoreError {
     }
 }
 
-fn text(key: &[u8], value: Vec<u8>) -> Result<String, StoreError> {
+/// A record or a path as text.
+pub(crate) fn record_text(key: &[u8], value: Vec<u8>) -> Result<String, StoreError> {
     let text = String::from_utf8(value);
     text.map_err(|_| crate::schema::damaged(Family::Records, key, "not UTF-8"))
 }
