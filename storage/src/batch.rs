@@ -9,7 +9,7 @@ use crate::family::Family;
 use crate::overlay::{Overlay, PageCache};
 use crate::schema::{
     BlockEntry, META_TIP, Tip, TransactionValue, UndoValue, block_key, decode, encode, encode_hash,
-    height_key, key_height, path_prefix, receipt_key, tx_key,
+    height_key, key_height, path_prefix, tx_key,
 };
 use crate::segment::unseal;
 use crate::store::Shared;
@@ -88,9 +88,9 @@ impl<'s> Batch<'s> {
             let place = encode(&TransactionValue { height, index });
             overlay.put(Family::Transactions, tx_key(token), place);
         }
-        for (index, receipt) in block.receipts.iter().enumerate() {
-            let key = receipt_key(height, index as u32);
-            overlay.put(Family::Receipts, key, receipt.clone());
+        if !block.receipts.is_empty() {
+            let receipts = encode(&block.receipts);
+            overlay.put(Family::Receipts, height_key(height), receipts);
         }
         let tip = Tip {
             hash,
@@ -170,7 +170,6 @@ impl<'s> Batch<'s> {
         let entry = self.read().block(&tip.hash)?;
         let entry = entry.ok_or(StoreError::NoTip)?;
         let line = self.read().line(&tip.hash)?.unwrap_or_default();
-        let receipts = self.read().receipts_at(tip.height)?.len();
         let before = undo.iter();
         self.apply(before.map(|(path, record)| (path.as_str(), record.as_deref())))?;
         let parent = self.parent_tip(&entry)?;
@@ -178,10 +177,7 @@ impl<'s> Batch<'s> {
         for token in BlockLine::new(&line).transactions() {
             overlay.delete(Family::Transactions, tx_key(token));
         }
-        for index in 0..receipts {
-            let key = receipt_key(tip.height, index as u32);
-            overlay.delete(Family::Receipts, key);
-        }
+        overlay.delete(Family::Receipts, key);
         overlay.delete(Family::Main, key);
         overlay.delete(Family::Undo, key);
         match parent {

@@ -13,14 +13,14 @@ type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 /// Every block touches them, so reading them anew would be most of its reads. Only the writer has them: its next batch builds on them.
 #[derive(Default)]
 pub(crate) struct PageCache {
-    pages: HashMap<PagePath, Page>,
+    pages: HashMap<PagePath, Box<Page>>,
 }
 
 impl PageCache {
     /// Pages above this depth are kept: 1 + 16 + 256 + 4 096 of them at the most, about 5 MB.
     const DEPTH: usize = 4;
 
-    fn keep(&mut self, path: PagePath, page: Option<Page>) {
+    fn keep(&mut self, path: PagePath, page: Option<Box<Page>>) {
         if path.depth() >= Self::DEPTH {
             return;
         }
@@ -37,7 +37,7 @@ pub(crate) struct Overlay<'v> {
     cache: Option<&'v mut PageCache>,
     families: [Changes; Family::ALL.len()],
     /// The state tree's pages stay decoded until the end: block after block touches the upper ones.
-    pages: HashMap<PagePath, Option<Page>>,
+    pages: HashMap<PagePath, Option<Box<Page>>>,
 }
 
 impl<'v> Overlay<'v> {
@@ -81,7 +81,7 @@ impl<'v> Overlay<'v> {
         let mut pages: Vec<_> = self.pages.into_iter().collect();
         pages.sort_unstable_by_key(|(path, _)| *path);
         for (path, page) in &pages {
-            let value = page.as_ref().map(Page::to_value);
+            let value = page.as_ref().map(|page| page.to_value());
             writes.push((Family::Tree, path.encode(), value));
         }
         let cache = self.cache;
@@ -92,7 +92,7 @@ impl<'v> Overlay<'v> {
 /// What a batch did to the pages.
 pub(crate) struct PageChanges<'v> {
     cache: Option<&'v mut PageCache>,
-    pages: Vec<(PagePath, Option<Page>)>,
+    pages: Vec<(PagePath, Option<Box<Page>>)>,
 }
 
 impl PageChanges<'_> {
@@ -156,10 +156,10 @@ impl View for Overlay<'_> {
 
     fn page(&self, path: &PagePath) -> Result<Page, StoreError> {
         if let Some(page) = self.pages.get(path) {
-            return Ok(page.clone().unwrap_or(Page::EMPTY));
+            return Ok(page.as_deref().cloned().unwrap_or(Page::EMPTY));
         }
         match self.cache.as_ref().and_then(|cache| cache.pages.get(path)) {
-            Some(page) => Ok(page.clone()),
+            Some(page) => Ok(Page::clone(page)),
             None => self.base.page(path),
         }
     }
@@ -171,6 +171,6 @@ impl Pages for Overlay<'_> {
     }
 
     fn store(&mut self, path: PagePath, page: Option<Page>) {
-        self.pages.insert(path, page);
+        self.pages.insert(path, page.map(Box::new));
     }
 }

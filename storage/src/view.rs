@@ -9,8 +9,8 @@ use crate::engine::{MemoryEngine, View};
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::schema::{
-    BlockEntry, META_TIP, OffsetValue, SegmentValue, Tip, TransactionValue, TxLocation, block_key,
-    decode, decode_hash, decode_height, height_key, key_height, receipt_key, segment_key,
+    BlockEntry, META_TIP, OffsetValue, ReceiptsValue, SegmentValue, Tip, TransactionValue,
+    TxLocation, block_key, decode, decode_hash, decode_height, height_key, key_height, segment_key,
 };
 use crate::segment::SegmentEntry;
 use crate::store::Shared;
@@ -166,27 +166,19 @@ impl<'a> LedgerView<'a> {
 
     /// A transaction's receipt, as it was given to [`Batch::connect`](crate::Batch::connect).
     pub fn receipt(&self, id: &TxId) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.transaction(id)? {
-            Some(at) => self
-                .view
-                .read(Family::Receipts, &receipt_key(at.height, at.index)),
-            None => Ok(None),
-        }
+        let Some(at) = self.transaction(id)? else {
+            return Ok(None);
+        };
+        let receipts = self.receipts_at(at.height)?;
+        Ok(receipts.into_iter().nth(at.index as usize))
     }
 
     /// The receipts of the main chain's block at a height, in order.
     pub fn receipts_at(&self, height: Height) -> Result<Vec<Vec<u8>>, StoreError> {
-        let prefix = height_key(height);
-        let mut receipts = Vec::new();
-        self.view
-            .scan(Family::Receipts, &prefix, &mut |key, value| {
-                if !key.starts_with(&prefix) {
-                    return Ok(ControlFlow::Break(()));
-                }
-                receipts.push(value.to_vec());
-                Ok(ControlFlow::Continue(()))
-            })?;
-        Ok(receipts)
+        let key = height_key(height);
+        let value = self.view.read(Family::Receipts, &key)?;
+        let receipts = value.map(|value| decode::<ReceiptsValue>(Family::Receipts, &key, &value));
+        Ok(receipts.transpose()?.unwrap_or_default())
     }
 
     /// A record of the tip's state, in canonical JSON.
