@@ -8,26 +8,50 @@ use crate::tree::{Page, PagePath, Pages};
 
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// The state tree's upper pages as of the last commit, decoded.
+/// Pages of the state tree as of the last commit, decoded: those that blocks touched of late.
 ///
-/// Every block touches them, so reading them anew would be most of its reads. Only the writer has them: its next batch builds on them.
-#[derive(Default)]
+/// Every block touches the upper ones, and each record one at the bottom; reading a page from the database costs some 20 µs where it is
+/// not in memory. Only the writer has them: its next batch builds on them.
 pub(crate) struct PageCache {
-    pages: HashMap<PagePath, Box<Page>>,
+    recent: HashMap<PagePath, Box<Page>>,
+    /// What was recent before; it goes when `recent` is half of the bound. A page that is touched again is recent again.
+    older: HashMap<PagePath, Box<Page>>,
+    pages_max: usize,
 }
 
 impl PageCache {
-    /// Pages above this depth are kept: 1 + 16 + 256 + 4 096 of them at the most, about 5 MB.
-    const DEPTH: usize = 4;
+    /// What a page takes up in it.
+    const PAGE_BYTES: usize = size_of::<Page>() + 2 * size_of::<(PagePath, Box<Page>)>();
+
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self {
+            recent: HashMap::new(),
+            older: HashMap::new(),
+            pages_max: bytes_max / Self::PAGE_BYTES,
+        }
+    }
+
+    fn page(&self, path: &PagePath) -> Option<&Page> {
+        let page = self.recent.get(path).or_else(|| self.older.get(path));
+        page.map(AsRef::as_ref)
+    }
 
     fn keep(&mut self, path: PagePath, page: Option<Box<Page>>) {
-        if path.depth() >= Self::DEPTH {
-            return;
-        }
         match page {
-            Some(page) => self.pages.insert(path, page),
-            None => self.pages.remove(&path),
+            Some(page) => self.recent.insert(path, page),
+            None => {
+                self.older.remove(&path);
+                self.recent.remove(&path)
+            }
         };
+        if self.recent.len() > self.pages_max / 2 {
+            self.older = std::mem::take(&mut self.recent);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.recent.clear();
+        self.older.clear();
     }
 }
 
@@ -108,7 +132,7 @@ impl PageChanges<'_> {
     /// The commit failed: what the database holds is read anew.
     pub(crate) fn forget(self) {
         if let Some(cache) = self.cache {
-            cache.pages.clear();
+            cache.clear();
         }
     }
 }
@@ -158,8 +182,8 @@ impl View for Overlay<'_> {
         if let Some(page) = self.pages.get(path) {
             return Ok(page.as_deref().cloned().unwrap_or(Page::EMPTY));
         }
-        match self.cache.as_ref().and_then(|cache| cache.pages.get(path)) {
-            Some(page) => Ok(Page::clone(page)),
+        match self.cache.as_ref().and_then(|cache| cache.page(path)) {
+            Some(page) => Ok(page.clone()),
             None => self.base.page(path),
         }
     }
