@@ -58,11 +58,11 @@ pub(crate) enum Op {
     SubSub { a: u32, b: u32, c: u32, d: u32 },
     /// `a b >` for each of some steps; the operands are in memory.
     Subs { count: u32 },
-    /// `a z >`, `z b >`, `z z next`; z differs from a and b
+    /// `a z >`, `z b >`, `z z next`; z is not b
     Add { a: u32, b: u32, z: u32, next: u32 },
-    /// `a z >`, `z b >`, `z z >`, `z b next`: a sum and a test of it; z differs from a and b
+    /// `a z >`, `z b >`, `z z >`, `z b next`: a sum and a test of it; z is not b
     AddTest { a: u32, b: u32, z: u32, next: u32 },
-    /// `b b >`, `a z >`, `z b >`, `z z next`; a, b and z differ
+    /// `b b >`, `a z >`, `z b >`, `z z next`; b is neither a nor z
     Move { a: u32, b: u32, z: u32, next: u32 },
     /// `x x >`, `[a] b >`, the second step's A read at run time
     ClearSubFrom { x: u32, b: u32 },
@@ -427,5 +427,5 @@ fn added(run: &[Static]) -> Option<(Option<u32>, u32, u32, u32)> {
     let [s0, s1, s2, ..] = *run else { return None };
     let z = s2.b;
     let matches = s0.falls && s1.falls && s2.clears() && s0.b == z && s1.a == Some(z);
-    (matches && s0.a != Some(z) && s1.b != z).then_some((s0.a, s1.b, z, s2.next))
+    (matches && s1.b != z).then_some((s0.a, s1.b, z, s2.next))
 }

@@ -108,7 +108,6 @@ fn apply<const SPECIALS: bool>(
         Op::AddTest { a, b, z, next } => add::<SPECIALS>(memory, a, b, z)
             .map(|sum| (4, if sum <= 0 { next as usize } else { pc + 12 })),
         Op::AddTestFrom { b, z, next } => operand(memory, pc)
-            .filter(|&a| a != z)
             .and_then(|a| add::<SPECIALS>(memory, a, b, z))
             .map(|sum| (4, if sum <= 0 { next as usize } else { pc + 12 })),
         Op::Move { a, b, z, next } => {
@@ -118,11 +117,10 @@ fn apply<const SPECIALS: bool>(
             .and_then(|a| clear_sub::<SPECIALS>(memory, x, a, b))
             .map(|()| (2, pc + 6)),
         Op::AddFrom { b, z, next } => operand(memory, pc)
-            .filter(|&a| a != z)
             .and_then(|a| add::<SPECIALS>(memory, a, b, z))
             .map(|_| (3, next as usize)),
         Op::MoveFrom { b, z, next } => operand(memory, pc + 3)
-            .filter(|&a| a != z && a != b)
+            .filter(|&a| a != b)
             .and_then(|a| copy::<SPECIALS>(memory, a, b, z))
             .map(|()| (4, next as usize)),
     }
@@ -218,14 +216,9 @@ fn sub<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32) -> Option<i64> 
 
 #[inline(always)]
 fn clear_sub<const SPECIALS: bool>(memory: &mut [i64], x: u32, a: u32, b: u32) -> Option<()> {
-    let old = *memory.get(x as usize)?;
+    // Where the second step is the slow path's, it makes the first once more: x is 0 either way.
     store(memory, x, 0)?;
-    if sub::<SPECIALS>(memory, a, b).is_none() {
-        // Neither step is done: the slow path starts at the first.
-        store(memory, x, old)?;
-        return None;
-    }
-    Some(())
+    sub::<SPECIALS>(memory, a, b).map(|_| ())
 }
 
 #[inline(always)]
