@@ -11,6 +11,7 @@ mod chain;
 mod contract;
 mod progress;
 mod vm;
+mod wallet;
 
 /// The longest file that a command reads.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -34,6 +35,9 @@ enum Command {
     /// Run, assemble and disassemble programs of the Cryptoleq machine
     #[command(subcommand)]
     Vm(vm::VmCommand),
+    /// Make, show, import and export wallets: keys and their identity cards
+    #[command(subcommand)]
+    Wallet(wallet::WalletCommand),
 }
 
 /// Runs the `lyceum` program on this process's arguments.
@@ -42,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Chain(command) => command.run(),
         Command::Contract(command) => command.run(),
         Command::Vm(command) => command.run(),
+        Command::Wallet(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

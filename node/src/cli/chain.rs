@@ -7,12 +7,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use lyceum_protocol::{BatchSeed, ChainSpec, Height, Timestamp};
+use directories::ProjectDirs;
+use lyceum_protocol::{BatchSeed, ChainSpec, Height, Timestamp, TxBody};
 use lyceum_storage::{Durability, Options, Store};
 use serde_json::json;
 
 use super::{name, print, progress::Progress, read_text};
 use crate::core::{Chain, ImportRun};
+use crate::hs256::{Hs256Difficulty, Hs256Reader};
 
 /// Lines that are imported by one write.
 const RUN_LINES: usize = 256;
@@ -44,6 +46,18 @@ pub(crate) enum ChainCommand {
     },
     /// Check the whole chain again from genesis: rules, execution, segments
     Verify(Place),
+    /// Check a chain of HS256 blocks, and print its contracts as transaction bodies of this chain, one a line
+    #[command(name = "import-hs256")]
+    ImportHs256 {
+        /// The blocks, one a line; - reads standard input
+        file: PathBuf,
+        /// The secret that signs them
+        #[arg(long, value_name = "S")]
+        secret: String,
+        /// How many hex zeros a block's hash starts with
+        #[arg(long, value_name = "N", default_value_t = Hs256Difficulty::default())]
+        difficulty: Hs256Difficulty,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +90,11 @@ impl ChainCommand {
             Self::Export { place, file } => export(&place, &file),
             Self::Import { place, file } => import(&place, &file),
             Self::Verify(place) => verify(&place),
+            Self::ImportHs256 {
+                file,
+                secret,
+                difficulty,
+            } => import_hs256(&file, &secret, difficulty),
         }
     }
 }
@@ -91,8 +110,9 @@ fn read_spec(chain: &str) -> anyhow::Result<ChainSpec> {
 
 /// Where the ledger of a chain is kept, where the user does not say.
 fn default_folder(chain: &str) -> anyhow::Result<PathBuf> {
-    let folder = dirs::data_dir().context("no data folder for this user: give --data-dir")?;
-    Ok(folder.join("lyceum").join(chain))
+    let folders = ProjectDirs::from("", "", "lyceum");
+    let folders = folders.context("no data folder for this user: give --data-dir")?;
+    Ok(folders.data_dir().join(chain))
 }
 
 impl Place {
@@ -223,14 +243,37 @@ fn export(place: &Place, file: &Path) -> anyhow::Result<()> {
     Ok(chain.close()?)
 }
 
+/// A file to be read line by line; `-` is standard input.
+fn open_lines(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::new(io::stdin().lock())));
+    }
+    let file = File::open(file).with_context(|| name(file))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+fn import_hs256(file: &Path, secret: &str, difficulty: Hs256Difficulty) -> anyhow::Result<()> {
+    let blocks = Hs256Reader::new(open_lines(file)?, secret.as_bytes(), difficulty);
+    let (mut count, mut bodies) = (0, 0);
+    for block in blocks {
+        let block = block.with_context(|| name(file))?;
+        for body in &block.bodies {
+            let member = match body {
+                TxBody::Actions(actions) => format!("{{\"actions\":{actions}}}\n"),
+                TxBody::Contract(contract) => format!("{{\"contract\":{contract}}}\n"),
+            };
+            print(member.as_bytes())?;
+            bodies += 1;
+        }
+        count += 1;
+    }
+    eprintln!("{count} blocks, {bodies} transactions");
+    Ok(())
+}
+
 fn import(place: &Place, file: &Path) -> anyhow::Result<()> {
     let (mut chain, _) = place.open()?;
-    let input: Box<dyn BufRead> = match file == Path::new("-") {
-        true => Box::new(BufReader::new(io::stdin().lock())),
-        false => Box::new(BufReader::new(
-            File::open(file).with_context(|| name(file))?,
-        )),
-    };
+    let input = open_lines(file)?;
     let mut progress = Progress::new("importing", 0);
     let imported = import_lines(&mut chain, Lines::new(input), &mut progress);
     let tip = chain.tip()?;
