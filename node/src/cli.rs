@@ -7,8 +7,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 
+mod chain;
 mod contract;
+mod progress;
 mod vm;
+mod wallet;
 
 /// The longest file that a command reads.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -23,19 +26,27 @@ struct Lyceum {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make, copy and check a ledger, without a running node
+    #[command(subcommand)]
+    Chain(chain::ChainCommand),
     /// Check contracts, list their code, call them offline
     #[command(subcommand)]
     Contract(contract::ContractCommand),
     /// Run, assemble and disassemble programs of the Cryptoleq machine
     #[command(subcommand)]
     Vm(vm::VmCommand),
+    /// Make, show, import and export wallets: keys and their identity cards
+    #[command(subcommand)]
+    Wallet(wallet::WalletCommand),
 }
 
 /// Runs the `lyceum` program on this process's arguments.
 pub fn main() -> ExitCode {
     let result = match Lyceum::parse().command {
+        Command::Chain(command) => command.run(),
         Command::Contract(command) => command.run(),
         Command::Vm(command) => command.run(),
+        Command::Wallet(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,12 @@
 //! The Lyceum node, and the `lyceum` program.
 //!
-//! So far the program has the commands that need no node: it runs, assembles and lists programs of the Cryptoleq machine.
+//! [`core`] decides: which blocks are accepted, which chain is the best, what the state is, which transactions wait. [`wallet_file`]
+//! keeps keys and identity cards, [`hs256`] reads the blocks of an older kind of chain. The program keeps a ledger on disk, copies and checks it,
+//! keeps wallets, runs and lists contracts and programs of the Cryptoleq machine. There is no network yet.
 
 mod cli;
+pub mod core;
+pub mod hs256;
+pub mod wallet_file;
 
 pub use cli::main;

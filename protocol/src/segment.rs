@@ -75,19 +75,7 @@ impl MetainfoBuilder {
         if !self.length.is_multiple_of(PIECE_BYTES as u64) {
             self.pieces.extend(self.piece.finalize());
         }
-        let info = dictionary([
-            ("length", Value::from(self.length)),
-            ("name", bytes(self.name.as_bytes())),
-            ("piece length", Value::from(PIECE_BYTES as u64)),
-            ("pieces", bytes(&self.pieces)),
-        ]);
-        let encoded = bt_bencode::to_vec(&info).expect("encoding to memory can't fail");
-        Metainfo {
-            name: self.name,
-            length: self.length,
-            info_hash: InfoHash::from_bytes(Sha1::digest(&encoded).into()),
-            info,
-        }
+        Metainfo::new(self.name, self.length, self.pieces)
     }
 }
 
@@ -107,11 +95,47 @@ fn dictionary<const N: usize>(members: [(&str, Value); N]) -> Value {
 pub struct Metainfo {
     name: String,
     length: u64,
+    pieces: Vec<u8>,
     info_hash: InfoHash,
     info: Value,
 }
 
 impl Metainfo {
+    fn new(name: String, length: u64, pieces: Vec<u8>) -> Self {
+        let info = dictionary([
+            ("length", Value::from(length)),
+            ("name", bytes(name.as_bytes())),
+            ("piece length", Value::from(PIECE_BYTES as u64)),
+            ("pieces", bytes(&pieces)),
+        ]);
+        let encoded = bt_bencode::to_vec(&info).expect("encoding to memory can't fail");
+        Self {
+            name,
+            length,
+            pieces,
+            info_hash: InfoHash::from_bytes(Sha1::digest(&encoded).into()),
+            info,
+        }
+    }
+
+    /// The torrent of segment `index` whose pieces were hashed before: 20 bytes of SHA-1 each. `None` where their number does not fit
+    /// the length.
+    pub fn from_pieces(
+        chain: &ChainName,
+        index: SegmentIndex,
+        length: u64,
+        pieces: Vec<u8>,
+    ) -> Option<Self> {
+        let want = length.div_ceil(PIECE_BYTES as u64).checked_mul(20)?;
+        let name = segment_file_name(chain, index);
+        (pieces.len() as u64 == want).then(|| Self::new(name, length, pieces))
+    }
+
+    /// The SHA-1 of each piece, 20 bytes each, in order.
+    pub fn pieces(&self) -> &[u8] {
+        &self.pieces
+    }
+
     /// The file's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use lyceum_protocol::{
-    Address, BlockClaims, ChainSpec, Header, Height, MetainfoBuilder, SecretKey, SegmentIndex,
-    SegmentReader, StateRoot, segment_heights,
+    Address, BlockClaims, ChainSpec, Header, Height, Metainfo, MetainfoBuilder, SecretKey,
+    SegmentIndex, SegmentReader, StateRoot, segment_heights,
 };
 
 fn spec() -> ChainSpec {
@@ -77,7 +77,15 @@ fn a_segment_reads_back() {
         whole.update(text.as_bytes());
         let mut by_line = MetainfoBuilder::new(&spec.chain, number);
         lines.iter().for_each(|line| by_line.update_line(line));
-        assert_eq!(whole.finish(), by_line.finish());
+        let torrent = whole.finish();
+        assert_eq!(torrent, by_line.finish());
+        let from_pieces = |length, pieces: &[u8]| {
+            Metainfo::from_pieces(&spec.chain, number, length, pieces.to_vec())
+        };
+        let again = from_pieces(torrent.length(), torrent.pieces());
+        assert_eq!(again, Some(torrent.clone()));
+        assert_eq!(from_pieces(torrent.length(), &[0; 40]), None);
+        assert_eq!(from_pieces(0, &[0; 20]), None);
     }
 }
 

@@ -39,6 +39,26 @@
 //! assert_eq!(machine.read(15)?, Cell::Open(42));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A contract, called without a chain:
+//!
+//! ```
+//! use lyceum_vm::offline::{self, Run};
+//!
+//! let counter = r#"{"contract":"counter","records":{"c":{"key":"id","fields":{"id":"text","n":"int"}}},"actions":{
+//!     "up":{"params":{"id":"text"},"do":[
+//!         {"let":{"c":{"get":["c",{"var":"id"}]}}},
+//!         {"set":{"c.n":{"+":[{"var":"c.n"},1]}}}]}}}"#;
+//! let run = Run {
+//!     action: "up",
+//!     params: r#"{"id":"a"}"#,
+//!     world: r#"{"counter/c/a":{"id":"a","n":41}}"#,
+//!     ..Run::default()
+//! };
+//! let result = offline::run(counter, &run)?;
+//! assert_eq!(result["world"]["counter/c/a"]["n"], 42);
+//! # Ok::<(), lyceum_vm::offline::OfflineError>(())
+//! ```
 
 // The machine.
 mod asm;
@@ -88,6 +108,7 @@ mod call;
 mod contract;
 mod execute;
 mod failure;
+mod fuzz_contract;
 mod genesis;
 mod host;
 mod native;
@@ -100,5 +121,6 @@ pub use call::Event;
 pub use contract::*;
 pub use execute::{CallContext, Executor, Receipt, TRANSLATIONS_MAX};
 pub use failure::Failure;
+pub use fuzz_contract::{fuzz_contract, fuzz_params};
 pub use genesis::{GenesisError, builtin_definition, genesis};
 pub use world::{Journal, MemoryWorld, World, WorldError, definition_path};

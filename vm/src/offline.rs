@@ -137,6 +137,14 @@ impl Default for Run<'_> {
 /// [`OfflineError`] where a text is not what it should be; a call that fails is a result.
 pub fn run(definition: &str, run: &Run<'_>) -> Result<Value, OfflineError> {
     let contract = CompiledContract::compile(&definition_of(definition)?)?;
+    run_compiled(&contract, run)
+}
+
+/// [`run`] for a definition that is compiled already.
+pub(crate) fn run_compiled(
+    contract: &CompiledContract,
+    run: &Run<'_>,
+) -> Result<Value, OfflineError> {
     let action = contract
         .action(run.action)
         .ok_or_else(|| OfflineError::UnknownAction {
@@ -183,7 +191,7 @@ pub fn run(definition: &str, run: &Run<'_>) -> Result<Value, OfflineError> {
     }))
 }
 
-fn definition_of(text: &str) -> Result<Value, OfflineError> {
+pub(crate) fn definition_of(text: &str) -> Result<Value, OfflineError> {
     json::parse_strict(text, FILE_DEPTH_MAX).map_err(|error| OfflineError::Json {
         what: "definition",
         error: error.to_string(),

@@ -128,8 +128,8 @@ impl Checker<'_> {
                 }
             }
             ExprKind::Exists { record, key } => {
-                let layout = self.record(record, &child(at, "exists/0"))?;
-                let key = self.key(key, layout, &child(at, "exists/1"))?;
+                let layout = self.record(record, &child(&child(at, "exists"), "0"))?;
+                let key = self.key(key, layout, &child(&child(at, "exists"), "1"))?;
                 Expr {
                     kind: Kind::Bool,
                     node: Node::Exists { layout, key },

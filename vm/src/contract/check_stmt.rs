@@ -108,8 +108,8 @@ impl Checker<'_> {
             field: None,
         } = &value.kind
         {
-            let layout = self.record(record, &child(&value.at, "get/0"))?;
-            let key = self.key(key, layout, &child(&value.at, "get/1"))?;
+            let layout = self.record(record, &child(&child(&value.at, "get"), "0"))?;
+            let key = self.key(key, layout, &child(&child(&value.at, "get"), "1"))?;
             let window = self.window(name, layout);
             self.bind(name, Name::Window(window), &value.at)?;
             return Ok(Stmt::Open { window, key });

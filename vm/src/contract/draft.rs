@@ -312,6 +312,38 @@ impl Draft {
         }
     }
 
+    /// Lets every branch to a jump go where that jump goes.
+    pub(crate) fn thread(&mut self) {
+        let zero = Operand::Slot(self.zero);
+        let jump = |label: Label| {
+            let target = self.instructions.get(self.index_of(label))?;
+            match target.c {
+                Next::At(next) if target.a == zero && target.b == zero => Some(next),
+                _ => None,
+            }
+        };
+        let threaded: Vec<_> = self
+            .instructions
+            .iter()
+            .map(|instruction| {
+                let Next::At(mut label) = instruction.c else {
+                    return instruction.c;
+                };
+                // A chain of jumps is no longer than the code; an endless one stays as it is.
+                for _ in 0..self.instructions.len() {
+                    match jump(label) {
+                        Some(next) => label = next,
+                        None => break,
+                    }
+                }
+                Next::At(label)
+            })
+            .collect();
+        for (instruction, next) in self.instructions.iter_mut().zip(threaded) {
+            instruction.c = next;
+        }
+    }
+
     /// Calls the routine at `entry`, whose last instruction is at `exit`.
     pub(crate) fn call(&mut self, entry: Label, exit: Label) {
         let back = self.label();

@@ -67,6 +67,8 @@ pub(super) struct Lower<'a> {
     temps_used: usize,
     /// Where each reason of failure is raised, behind the action's code.
     failures: Vec<(i64, Label)>,
+    /// The counters of the loops around, which are never negative.
+    pub(super) counters: Vec<Slot>,
     product: Option<Product>,
     division: Option<Division>,
 }
@@ -105,6 +107,7 @@ impl<'a> Lower<'a> {
             temps: Vec::new(),
             temps_used: 0,
             failures: Vec::new(),
+            counters: Vec::new(),
             product: None,
             division: None,
         }
@@ -123,6 +126,7 @@ impl<'a> Lower<'a> {
             self.code.place(label);
             self.code.port_number(port::FAIL, number);
         }
+        self.code.thread();
         Lowered {
             draft: self.code,
             locals: self.locals,
@@ -312,12 +316,15 @@ impl<'a> Lower<'a> {
         }
         let at_head = self.state.clone();
         let (head, end) = (self.code.label(), self.code.label());
-        self.code.place(head);
         self.code.branch(rest, end);
+        self.code.place(head);
+        self.counters.push(counter);
         self.block(body);
+        self.counters.pop();
         self.flush_all();
-        self.code.sub_constant(1, rest);
         self.code.sub_constant(-1, counter);
+        let one = self.code.constant(1);
+        self.code.sub_branch(one, rest, end);
         self.code.jump(head);
         self.code.place(end);
         self.state = at_head;

@@ -98,6 +98,10 @@ impl Lower<'_> {
                 let cell = self.locals[*local];
                 match *local {
                     tree::HEIGHT | tree::TIMESTAMP => self.count_value(cell),
+                    _ if self.counters.contains(&cell) => Value {
+                        low: 0,
+                        ..Value::any(cell)
+                    },
                     _ => self.value_of(expr.kind, cell),
                 }
             }

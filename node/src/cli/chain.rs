@@ -1,0 +1,408 @@
+//! `lyceum chain`: a ledger on disk, without a running node.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use directories::ProjectDirs;
+use lyceum_protocol::{BatchSeed, ChainSpec, Height, Timestamp, TxBody};
+use lyceum_storage::{Durability, Options, Store};
+use serde_json::json;
+
+use super::{name, print, progress::Progress, read_text};
+use crate::core::{Chain, ImportRun};
+use crate::hs256::{Hs256Difficulty, Hs256Reader};
+
+/// Lines that are imported by one write.
+const RUN_LINES: usize = 256;
+/// Bytes of lines after which a write is made, however few they are.
+const RUN_BYTES: usize = 16 << 20;
+/// The chain file that a data folder keeps, so that it knows its own chain.
+const CHAIN_FILE: &str = "chain.json";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChainCommand {
+    /// Make a data folder with the genesis of a chain
+    #[command(
+        after_help = "Examples:\n  lyceum chain init --chain dev\n  lyceum chain init --chain my-net.json --data-dir /var/lib/lyceum"
+    )]
+    Init(Init),
+    /// Write the whole chain to a file, one block a line
+    Export {
+        #[command(flatten)]
+        place: Place,
+        /// The file to write; - is standard output
+        file: PathBuf,
+    },
+    /// Read blocks from a file, checking everything; what was good before an error is kept
+    Import {
+        #[command(flatten)]
+        place: Place,
+        /// The file to read; - is standard input
+        file: PathBuf,
+    },
+    /// Check the whole chain again from genesis: rules, execution, segments
+    Verify(Place),
+    /// Check a chain of HS256 blocks, and print its contracts as transaction bodies of this chain, one a line
+    #[command(name = "import-hs256")]
+    ImportHs256 {
+        /// The blocks, one a line; - reads standard input
+        file: PathBuf,
+        /// The secret that signs them
+        #[arg(long, value_name = "S")]
+        secret: String,
+        /// How many hex zeros a block's hash starts with
+        #[arg(long, value_name = "N", default_value_t = Hs256Difficulty::default())]
+        difficulty: Hs256Difficulty,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// dev, public, or a chain file
+    #[arg(long, value_name = "dev|public|FILE", default_value = "dev")]
+    chain: String,
+    /// Where the ledger is kept (default: the user's data folder, one per chain)
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// dev, public, or a chain file; a data folder knows its own
+    #[arg(long, value_name = "dev|public|FILE")]
+    chain: Option<String>,
+    /// Where the ledger is kept (default: the user's data folder, one per chain)
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl ChainCommand {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Init(init) => init.run(),
+            Self::Export { place, file } => export(&place, &file),
+            Self::Import { place, file } => import(&place, &file),
+            Self::Verify(place) => verify(&place),
+            Self::ImportHs256 {
+                file,
+                secret,
+                difficulty,
+            } => import_hs256(&file, &secret, difficulty),
+        }
+    }
+}
+
+/// The chain of that name, or in that file.
+fn read_spec(chain: &str) -> anyhow::Result<ChainSpec> {
+    if let Some(spec) = ChainSpec::embedded(chain) {
+        return Ok(spec);
+    }
+    let file = Path::new(chain);
+    ChainSpec::parse(&read_text(file)?).with_context(|| name(file))
+}
+
+/// Where the ledger of a chain is kept, where the user does not say.
+fn default_folder(chain: &str) -> anyhow::Result<PathBuf> {
+    let folders = ProjectDirs::from("", "", "lyceum");
+    let folders = folders.context("no data folder for this user: give --data-dir")?;
+    Ok(folders.data_dir().join(chain))
+}
+
+impl Place {
+    /// The data folder and the chain in it.
+    fn find(&self) -> anyhow::Result<(PathBuf, ChainSpec)> {
+        let spec = self.chain.as_deref().map(read_spec).transpose()?;
+        let folder = match (&self.data_dir, &spec) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(spec)) => default_folder(spec.chain.as_str())?,
+            (None, None) => default_folder("dev")?,
+        };
+        let own = folder.join(CHAIN_FILE);
+        if !own.exists() {
+            let folder = folder.display();
+            bail!(
+                "{folder}: no ledger there; make one with: lyceum chain init --data-dir {folder}"
+            );
+        }
+        let own = read_spec(&own.to_string_lossy())?;
+        if spec.is_some_and(|spec| spec != own) {
+            bail!(
+                "{}: holds the chain {:?}, another than --chain",
+                folder.display(),
+                own.chain.as_str()
+            );
+        }
+        Ok((folder, own))
+    }
+
+    fn open(&self) -> anyhow::Result<(Chain, PathBuf)> {
+        let (folder, spec) = self.find()?;
+        let chain = open(&folder, spec)?;
+        Ok((chain, folder))
+    }
+}
+
+fn open(folder: &Path, spec: ChainSpec) -> anyhow::Result<Chain> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).context("no randomness from the system")?;
+    let open = |spec: &ChainSpec, genesis| Store::open(folder, spec, genesis, &Options::default());
+    let chain = Chain::open(spec, open, BatchSeed::new(seed));
+    let chain = chain.with_context(|| folder.display().to_string())?;
+    let report = chain.store().report();
+    if let Some(cut) = &report.log_cut {
+        eprintln!(
+            "lyceum: {}: the end of the log was damaged, the tip is an earlier one: {cut}",
+            folder.display()
+        );
+    }
+    for segment in &report.damaged_segments {
+        eprintln!(
+            "lyceum: segment {} is damaged and must be fetched again: {}",
+            segment.index, segment.reason
+        );
+    }
+    Ok(chain)
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::new(millis).unwrap_or(Timestamp::MAX)
+}
+
+impl Init {
+    fn run(&self) -> anyhow::Result<()> {
+        let spec = read_spec(&self.chain)?;
+        let folder = match &self.data_dir {
+            Some(folder) => folder.clone(),
+            None => default_folder(spec.chain.as_str())?,
+        };
+        let own = folder.join(CHAIN_FILE);
+        if own.exists() && read_spec(&own.to_string_lossy())? != spec {
+            bail!(
+                "{}: there is a ledger of another chain already",
+                folder.display()
+            );
+        }
+        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let chain = open(&folder, spec)?;
+        std::fs::write(&own, chain.spec().to_json()).with_context(|| own.display().to_string())?;
+        let (genesis, tip) = (chain.store().genesis(), chain.tip()?);
+        let text = match self.json {
+            true => json!({
+                "chain": chain.spec().chain.as_str(), "genesis": genesis.to_string(),
+                "state_root": tip.state_root.to_string(), "height": tip.height.get(),
+                "data_dir": folder.display().to_string(),
+            })
+            .to_string(),
+            false => format!(
+                "{} in {}\ngenesis {genesis}\nheight  {}",
+                chain.spec().chain,
+                folder.display(),
+                tip.height
+            ),
+        };
+        chain.close()?;
+        print(format!("{text}\n").as_bytes())
+    }
+}
+
+fn export(place: &Place, file: &Path) -> anyhow::Result<()> {
+    let (chain, _) = place.open()?;
+    let mut out: Box<dyn Write> = match file == Path::new("-") {
+        true => Box::new(BufWriter::new(io::stdout().lock())),
+        false => Box::new(BufWriter::new(
+            File::create(file).with_context(|| name(file))?,
+        )),
+    };
+    let view = chain.store().read();
+    let tip = chain.tip()?;
+    let mut progress = Progress::new("exporting", tip.height.get() + 1);
+    for height in 0..=tip.height.get() {
+        let line = view.line_at(Height::new(height)?)?;
+        let line = line.with_context(|| format!("the block at height {height} is missing"))?;
+        writeln!(out, "{line}").with_context(|| name(file))?;
+        progress.step(1);
+    }
+    out.flush().with_context(|| name(file))?;
+    progress.finish(&format!(
+        "{} blocks, tip {}",
+        tip.height.get() + 1,
+        tip.hash
+    ));
+    drop(view);
+    Ok(chain.close()?)
+}
+
+/// A file to be read line by line; `-` is standard input.
+fn open_lines(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::new(io::stdin().lock())));
+    }
+    let file = File::open(file).with_context(|| name(file))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+fn import_hs256(file: &Path, secret: &str, difficulty: Hs256Difficulty) -> anyhow::Result<()> {
+    let blocks = Hs256Reader::new(open_lines(file)?, secret.as_bytes(), difficulty);
+    let (mut count, mut bodies) = (0, 0);
+    for block in blocks {
+        let block = block.with_context(|| name(file))?;
+        for body in &block.bodies {
+            let member = match body {
+                TxBody::Actions(actions) => format!("{{\"actions\":{actions}}}\n"),
+                TxBody::Contract(contract) => format!("{{\"contract\":{contract}}}\n"),
+            };
+            print(member.as_bytes())?;
+            bodies += 1;
+        }
+        count += 1;
+    }
+    eprintln!("{count} blocks, {bodies} transactions");
+    Ok(())
+}
+
+fn import(place: &Place, file: &Path) -> anyhow::Result<()> {
+    let (mut chain, _) = place.open()?;
+    let input = open_lines(file)?;
+    let mut progress = Progress::new("importing", 0);
+    let imported = import_lines(&mut chain, Lines::new(input), &mut progress);
+    let tip = chain.tip()?;
+    chain.close()?;
+    let (read, new) = imported.with_context(|| name(file))?;
+    progress.finish(&format!(
+        "{read} lines, {new} new; height {}, tip {}",
+        tip.height, tip.hash
+    ));
+    Ok(())
+}
+
+/// Imports lines run by run; gives how many were read, and how many were new.
+fn import_lines(
+    chain: &mut Chain,
+    mut lines: Lines,
+    progress: &mut Progress,
+) -> anyhow::Result<(usize, usize)> {
+    let genesis = chain
+        .store()
+        .read()
+        .line_at(Height::ZERO)?
+        .unwrap_or_default();
+    let (mut read, mut new) = (0, 0);
+    loop {
+        let run = lines.next_run(chain.spec().max_block_bytes as usize, read)?;
+        if run.is_empty() {
+            return Ok((read, new));
+        }
+        if read == 0 && run[0] != genesis {
+            bail!(
+                "line 1: not the genesis of the chain {:?}",
+                chain.spec().chain.as_str()
+            );
+        }
+        let from = usize::from(read == 0);
+        let lines: Vec<&str> = run[from..].iter().map(String::as_str).collect();
+        let ImportRun {
+            done,
+            new: more,
+            error,
+        } = chain.import_run(&lines, now(), Durability::Buffered);
+        chain.seal_ready()?;
+        (read, new) = (read + from + done, new + more);
+        progress.step((from + done) as u64);
+        if let Some(error) = error {
+            return Err(error).with_context(|| format!("line {}", read + 1));
+        }
+    }
+}
+
+/// Lines of a file, a bounded number at a time.
+struct Lines {
+    input: Box<dyn BufRead>,
+}
+
+impl Lines {
+    fn new(input: Box<dyn BufRead>) -> Self {
+        Self { input }
+    }
+
+    fn next_run(&mut self, line_bytes_max: usize, before: usize) -> anyhow::Result<Vec<String>> {
+        let (mut run, mut bytes) = (Vec::new(), 0);
+        while run.len() < RUN_LINES && bytes < RUN_BYTES {
+            let mut line = Vec::new();
+            let most = line_bytes_max as u64 + 1;
+            let read = io::Read::take(&mut self.input, most).read_until(b'\n', &mut line)?;
+            if read == 0 {
+                break;
+            }
+            let at = before + run.len() + 1;
+            if line.pop_if(|last| *last == b'\n').is_none() && line.len() > line_bytes_max {
+                bail!("line {at}: longer than {line_bytes_max} bytes");
+            }
+            bytes += line.len();
+            run.push(
+                String::from_utf8(line)
+                    .ok()
+                    .with_context(|| format!("line {at}: not UTF-8"))?,
+            );
+        }
+        Ok(run)
+    }
+}
+
+fn verify(place: &Place) -> anyhow::Result<()> {
+    let (chain, folder) = place.open()?;
+    let tip = chain.tip()?;
+    let scratch = folder.join("verify.tmp");
+    if scratch.exists() {
+        std::fs::remove_dir_all(&scratch).with_context(|| scratch.display().to_string())?;
+    }
+    let mut progress = Progress::new("verifying", tip.height.get());
+    let verified = replay(&chain, &scratch, &mut progress);
+    std::fs::remove_dir_all(&scratch).with_context(|| scratch.display().to_string())?;
+    verified?;
+    progress.finish(&format!(
+        "height {}, tip {}, state {}: all good",
+        tip.height, tip.hash, tip.state_root
+    ));
+    Ok(chain.close()?)
+}
+
+/// Imports the chain once more into an empty ledger beside it.
+fn replay(chain: &Chain, scratch: &Path, progress: &mut Progress) -> anyhow::Result<()> {
+    let mut again = open(scratch, chain.spec().clone())?;
+    let view = chain.store().read();
+    let (tip, mut height) = (chain.tip()?, 1);
+    while height <= tip.height.get() {
+        let (mut run, mut bytes) = (Vec::new(), 0);
+        while run.len() < RUN_LINES && bytes < RUN_BYTES && height <= tip.height.get() {
+            let line = view.line_at(Height::new(height)?)?;
+            let line = line.with_context(|| format!("the block at height {height} is missing"))?;
+            bytes += line.len();
+            run.push(line);
+            height += 1;
+        }
+        let lines: Vec<&str> = run.iter().map(String::as_str).collect();
+        let done = again.import_run(&lines, now(), Durability::Buffered);
+        progress.step(done.done as u64);
+        if let Some(error) = done.error {
+            let at = height - run.len() as u64 + done.done as u64;
+            return Err(error).with_context(|| format!("the block at height {at}"));
+        }
+    }
+    let replayed = again.tip()?;
+    again.close()?;
+    if replayed != tip {
+        bail!("the ledger's tip is {tip:?}, its blocks give {replayed:?}");
+    }
+    Ok(())
+}

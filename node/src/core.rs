@@ -1,0 +1,16 @@
+//! Decisions: what a node makes of what it learns. Nothing under `core/` awaits, reads a clock or opens a socket.
+
+mod chain;
+mod execute;
+mod mempool;
+mod state_world;
+
+pub use chain::{
+    Chain, ChainError, ImportRun, Imported, ORPHAN_BYTES_MAX, ORPHANS_MAX, Template, TipChange,
+};
+pub use execute::{BlockSite, ExecuteError, execute_block};
+pub use mempool::{
+    Accepted, BYTES_MAX, DropCause, Dropped, Mempool, MempoolError, MempoolLimits, MempoolStats,
+    Price, REPLACEMENT_BUMP_PERCENT, SENDER_SEQS_MAX, TRANSACTIONS_MAX,
+};
+pub use state_world::StateWorld;

@@ -1,0 +1,87 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{Durability, Engine, EngineSizes, View, Visit, WriteSet};
+use crate::error::StoreError;
+use crate::family::Family;
+
+type Maps = [BTreeMap<Vec<u8>, Vec<u8>>; Family::ALL.len()];
+
+/// A database that ends with the process: for tests and the simulator.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryEngine {
+    /// A snapshot shares the maps; the first write while one lives copies them.
+    maps: RwLock<Arc<Maps>>,
+}
+
+impl MemoryEngine {
+    fn maps(&self) -> Arc<Maps> {
+        // A write is a loop of inserts that can't panic half-way, so a poisoned lock's maps are whole.
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&maps)
+    }
+}
+
+fn scan(maps: &Maps, family: Family, from: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+    for (key, value) in maps[family.index()].range(from.to_vec()..) {
+        if visit(key, value)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl View for MemoryEngine {
+    fn read(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.maps()[family.index()].get(key).cloned())
+    }
+
+    fn scan(&self, family: Family, from: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        scan(&self.maps(), family, from, visit)
+    }
+}
+
+struct MemorySnapshot(Arc<Maps>);
+
+impl View for MemorySnapshot {
+    fn read(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0[family.index()].get(key).cloned())
+    }
+
+    fn scan(&self, family: Family, from: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        scan(&self.0, family, from, visit)
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn snapshot(&self) -> Box<dyn View + '_> {
+        Box::new(MemorySnapshot(self.maps()))
+    }
+
+    fn write(&self, writes: WriteSet, _: Durability) -> Result<(), StoreError> {
+        let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
+        let maps = Arc::make_mut(&mut maps);
+        for (family, key, value) in writes {
+            let map = &mut maps[family.index()];
+            match value {
+                Some(value) => map.insert(key, value),
+                None => map.remove(&key),
+            };
+        }
+        Ok(())
+    }
+
+    fn sizes(&self) -> EngineSizes {
+        let maps = self.maps();
+        let entries = maps.iter().flatten();
+        let bytes = entries.map(|(key, value)| (key.len() + value.len()) as u64);
+        EngineSizes {
+            write_buffers: bytes.sum(),
+            ..EngineSizes::default()
+        }
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,262 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lyceum_protocol::{BlockHash, ChainName, ChainSpec, Height, SegmentIndex};
+
+use crate::batch::Batch;
+use crate::engine::{Durability, Engine, EngineSizes, MemoryEngine, RocksEngine};
+use crate::error::StoreError;
+use crate::failpoint;
+use crate::family::Family;
+use crate::schema::{ChainValue, META_CHAIN, META_OPEN, SCHEMA, decode, encode};
+use crate::segment::{DamagedSegment, FolderFiles, MemoryFiles, SegmentFiles};
+use crate::view::LedgerView;
+
+/// The folder of the database in the data folder.
+const DATABASE_FOLDER: &str = "db";
+/// The folder of the sealed segments in the data folder.
+const SEGMENTS_FOLDER: &str = "segments";
+
+/// How a store on disk behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Bytes of memory for blocks of the database that were read, their indexes and filters.
+    pub cache_bytes: usize,
+    /// Bytes of memory for what was written, until it is flushed to a file.
+    pub write_buffer_bytes: usize,
+    /// How many of the last blocks can be disconnected. Undo records and side blocks beyond are forgotten.
+    pub reorg_depth_max: u64,
+    /// How many files the database keeps open.
+    pub open_files_max: u32,
+    /// Hash every sealed segment if the store was not closed cleanly: about 1 GB/s. Lengths are compared in any case.
+    pub verify_after_crash: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 64 << 20,
+            write_buffer_bytes: 64 << 20,
+            reorg_depth_max: 1_024,
+            open_files_max: 256,
+            verify_after_crash: true,
+        }
+    }
+}
+
+/// What was found when a store was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenReport {
+    /// The process that had it open before did not close it.
+    pub was_unclean: bool,
+    /// The database's log was damaged, and what came after the damage is gone: the tip is an earlier one. What RocksDB said.
+    pub log_cut: Option<String>,
+    /// Sealed segments to be fetched again.
+    pub damaged_segments: Vec<DamagedSegment>,
+}
+
+/// What writers and readers share.
+pub(crate) struct Shared {
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) files: Box<dyn SegmentFiles>,
+    pub(crate) chain: ChainName,
+    pub(crate) genesis: BlockHash,
+    pub(crate) segment_blocks: u32,
+    pub(crate) segment_depth: u32,
+    pub(crate) reorg_depth_max: u64,
+    folder: Option<PathBuf>,
+}
+
+impl Shared {
+    /// The segment that a height belongs to.
+    pub(crate) fn segment_of(&self, height: Height) -> SegmentIndex {
+        let index = height.get() / u64::from(self.segment_blocks);
+        SegmentIndex::new(index).unwrap_or(SegmentIndex::MAX)
+    }
+
+    /// The heights of a segment, in order.
+    pub(crate) fn heights(&self, index: SegmentIndex) -> impl Iterator<Item = Height> + use<> {
+        let blocks = u64::from(self.segment_blocks);
+        let first = index.get().saturating_mul(blocks);
+        let heights = first..first.saturating_add(blocks);
+        heights.map_while(|height| Height::new(height).ok())
+    }
+}
+
+/// The ledger: the one place that writes it. Not `Clone`; [`Store::reader`] gives others to read with.
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+    report: OpenReport,
+    is_closed: bool,
+}
+
+/// Reads the ledger beside its [`Store`], from any thread.
+#[derive(Clone)]
+pub struct Reader {
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    /// The ledger as of the last commit.
+    pub fn read(&self) -> LedgerView<'_> {
+        LedgerView::new(self.shared.engine.snapshot(), &self.shared)
+    }
+
+    /// What the database takes up.
+    pub fn sizes(&self) -> EngineSizes {
+        self.shared.engine.sizes()
+    }
+}
+
+impl Store {
+    /// Opens the ledger in a data folder, or makes one there. `genesis` is the hash of the chain's first block.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], [`StoreError::Schema`], [`StoreError::Chain`], [`StoreError::Damaged`], [`StoreError::DiskFull`]: none of
+    /// them changes anything.
+    pub fn open(
+        folder: &Path,
+        spec: &ChainSpec,
+        genesis: BlockHash,
+        options: &Options,
+    ) -> Result<Self, StoreError> {
+        let segments = folder.join(SEGMENTS_FOLDER);
+        let (engine, log_cut) = RocksEngine::open(&folder.join(DATABASE_FOLDER), options)?;
+        let files = FolderFiles::new(segments, spec.chain.clone())?;
+        let shared = Shared {
+            engine: Box::new(engine),
+            files: Box::new(files),
+            chain: spec.chain.clone(),
+            genesis,
+            segment_blocks: spec.segment_blocks,
+            segment_depth: spec.segment_depth,
+            reorg_depth_max: options.reorg_depth_max,
+            folder: Some(folder.to_owned()),
+        };
+        let mut store = Self::start(shared)?;
+        store.report.log_cut = log_cut;
+        let thorough = store.report.was_unclean && options.verify_after_crash;
+        store.report.damaged_segments = store.verify_segments(thorough)?;
+        Ok(store)
+    }
+
+    /// A ledger that ends with the process: for tests and the simulator. It behaves as one on disk does.
+    pub fn in_memory(spec: &ChainSpec, genesis: BlockHash, options: &Options) -> Self {
+        let shared = Shared {
+            engine: Box::new(MemoryEngine::default()),
+            files: Box::new(MemoryFiles::default()),
+            chain: spec.chain.clone(),
+            genesis,
+            segment_blocks: spec.segment_blocks,
+            segment_depth: spec.segment_depth,
+            reorg_depth_max: options.reorg_depth_max,
+            folder: None,
+        };
+        Self::start(shared).expect("a map in memory does not fail")
+    }
+
+    /// Compares the chain, and marks the database as open.
+    fn start(shared: Shared) -> Result<Self, StoreError> {
+        let want = ChainValue {
+            schema: SCHEMA,
+            name: shared.chain.to_string(),
+            genesis: *shared.genesis.as_bytes(),
+            segment_blocks: shared.segment_blocks,
+        };
+        let found = shared.engine.read(Family::Meta, META_CHAIN)?;
+        if let Some(found) = &found {
+            shared.check_chain(found, &want)?;
+        }
+        let open = shared.engine.read(Family::Meta, META_OPEN)?;
+        let writes = vec![
+            (Family::Meta, META_CHAIN.to_vec(), Some(encode(&want))),
+            (Family::Meta, META_OPEN.to_vec(), Some(encode(&()))),
+        ];
+        shared.engine.write(writes, Durability::Synced)?;
+        failpoint::reach("open:marked");
+        Ok(Self {
+            shared: Arc::new(shared),
+            report: OpenReport {
+                was_unclean: open.is_some(),
+                ..OpenReport::default()
+            },
+            is_closed: false,
+        })
+    }
+
+    /// What was found on opening.
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// Where the sealed segments' files are; `None` in memory.
+    pub fn segments_folder(&self) -> Option<PathBuf> {
+        let folder = self.shared.folder.as_ref();
+        folder.map(|folder| folder.join(SEGMENTS_FOLDER))
+    }
+
+    /// The hash of the chain's first block.
+    pub fn genesis(&self) -> BlockHash {
+        self.shared.genesis
+    }
+
+    /// The ledger as of the last commit.
+    pub fn read(&self) -> LedgerView<'_> {
+        LedgerView::new(self.shared.engine.snapshot(), &self.shared)
+    }
+
+    /// Another way in, for reading only.
+    pub fn reader(&self) -> Reader {
+        let shared = Arc::clone(&self.shared);
+        Reader { shared }
+    }
+
+    /// Starts a batch of changes. Dropped without [`Batch::commit`], it leaves no trace.
+    pub fn begin(&mut self) -> Batch<'_> {
+        Batch::new(&self.shared)
+    }
+
+    /// Closes the ledger cleanly, so that the next start need not verify it. Dropping the store does the same, but can't say what failed.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<(), StoreError> {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return Ok(());
+        }
+        self.shared.engine.flush()?;
+        failpoint::reach("close:flushed");
+        let writes = vec![(Family::Meta, META_OPEN.to_vec(), None)];
+        self.shared.engine.write(writes, Durability::Synced)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Should it fail, the next start verifies more than it need to.
+        let _ = self.finish();
+    }
+}
+
+impl Shared {
+    fn check_chain(&self, found: &[u8], want: &ChainValue) -> Result<(), StoreError> {
+        let folder = self.folder.clone().unwrap_or_default();
+        // The version byte and the schema's number stand first in every schema.
+        let schema = found.get(1..3).and_then(|bytes| bytes.try_into().ok());
+        let got = schema.map_or(0, u16::from_le_bytes);
+        if got != SCHEMA {
+            return Err(StoreError::Schema {
+                folder,
+                got,
+                want: SCHEMA,
+            });
+        }
+        let got: ChainValue = decode(Family::Meta, META_CHAIN, found)?;
+        if got == *want {
+            return Ok(());
+        }
+        let (got, want) = (got.describe(), want.describe());
+        Err(StoreError::Chain { folder, got, want })
+    }
+}
