@@ -60,6 +60,8 @@
 //! # Ok::<(), lyceum_vm::offline::OfflineError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 // The machine.
 mod asm;
 mod cell;
