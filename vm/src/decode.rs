@@ -64,6 +64,14 @@ pub(crate) enum Op {
     AddTest { a: u32, b: u32, z: u32, next: u32 },
     /// `b b >`, `a z >`, `z b >`, `z z next`; b is neither a nor z
     Move { a: u32, b: u32, z: u32, next: u32 },
+    /// `Add`, then a `SubJumpElse` whose operands are in memory
+    AddElse { a: u32, b: u32, z: u32 },
+    /// `Add`, then a `SubJumpTwice` whose operands are in memory
+    AddTwice { a: u32, b: u32, z: u32 },
+    /// `Subs`, then a `SubJumpElse`, all operands in memory
+    SubsElse { count: u32 },
+    /// `Subs`, then a `SubJumpTwice`, all operands in memory
+    SubsTwice { count: u32 },
     /// `x x >`, `[a] b >`, the second step's A read at run time
     ClearSubFrom { x: u32, b: u32 },
     /// As `Add`, its first step's A read at run time
@@ -285,6 +293,10 @@ impl Decoded {
                 work.extend(jump(next).into_iter().chain(jump(other)))
             }
             Op::SubJump { next, .. } => work.extend([pc + 3].into_iter().chain(jump(next))),
+            Op::AddElse { .. } | Op::AddTwice { .. } => work.extend(branch_targets(memory, pc + 9)),
+            Op::SubsElse { count } | Op::SubsTwice { count } => {
+                work.extend(branch_targets(memory, pc + 3 * count as usize));
+            }
             Op::SubJumpTwice { next, other, .. } => {
                 work.extend([pc + 6].into_iter().chain(jump(next)).chain(jump(other)));
             }
@@ -317,13 +329,18 @@ fn fuse(run: &[Static]) -> Option<(Op, usize)> {
         .iter()
         .take_while(|step| step.falls && step.a.is_some())
         .count();
+    let count = u32::try_from(falling).ok()?;
+    if falling > 0
+        && let Some(branch) = branch(&run[falling..])
+    {
+        let op = match branch {
+            Branch::Else => Op::SubsElse { count },
+            Branch::Twice => Op::SubsTwice { count },
+        };
+        return Some((op, falling + 2));
+    }
     if falling > 2 {
-        return Some((
-            Op::Subs {
-                count: u32::try_from(falling).ok()?,
-            },
-            falling,
-        ));
+        return Some((Op::Subs { count }, falling));
     }
     let (s0, s1) = (*run.first()?, run[..plain].get(1).copied());
     let a = s0.a?;
@@ -372,6 +389,33 @@ fn fuse(run: &[Static]) -> Option<(Op, usize)> {
     })
 }
 
+/// How a branch and its other way end a longer operation.
+enum Branch {
+    Else,
+    Twice,
+}
+
+/// Whether a run starts with a branch and its other way.
+fn branch(run: &[Static]) -> Option<Branch> {
+    let [s0, s1] = *run else { return None };
+    if s0.falls || s0.clears() || s0.a.is_none() {
+        return None;
+    }
+    Some(if s1.clears() {
+        Branch::Else
+    } else {
+        Branch::Twice
+    })
+}
+
+/// Where the branch at `at` may go, and its other way, and after both.
+fn branch_targets(memory: &[i64], at: usize) -> Vec<usize> {
+    let targets = [at + 2, at + 5]
+        .into_iter()
+        .filter_map(|c| usize::try_from(*memory.get(c)?).ok());
+    targets.chain([at + 6]).collect()
+}
+
 /// Two steps, the first of which falls through.
 fn pair(s0: Static, s1: Static) -> Option<Op> {
     let (a, b, c, d, next) = (s0.a?, s0.b, s1.a?, s1.b, s1.next);
@@ -395,6 +439,15 @@ fn idiom(run: &[Static]) -> Option<(Op, usize)> {
     {
         let op = a.map_or(Op::MoveFrom { b, z, next }, |a| Op::Move { a, b, z, next });
         return Some((op, 4));
+    }
+    if let Some((Some(a), b, z, _)) = added(run)
+        && let Some(branch) = branch(&run[3..])
+    {
+        let op = match branch {
+            Branch::Else => Op::AddElse { a, b, z },
+            Branch::Twice => Op::AddTwice { a, b, z },
+        };
+        return Some((op, 5));
     }
     if let Some((a, b, z, next)) = added(run) {
         if let Some(s3) = run.get(3).filter(|s3| s3.a == Some(z) && s3.b == b) {

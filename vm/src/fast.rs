@@ -105,6 +105,22 @@ fn apply<const SPECIALS: bool>(
         }
         Op::Subs { count } => subs::<SPECIALS>(memory, pc, count),
         Op::Add { a, b, z, next } => add::<SPECIALS>(memory, a, b, z).map(|_| (3, next as usize)),
+        Op::AddElse { a, b, z } => add::<SPECIALS>(memory, a, b, z)
+            .map(|_| then((3, pc + 9), branch_else::<SPECIALS>(memory, pc + 9))),
+        Op::AddTwice { a, b, z } => add::<SPECIALS>(memory, a, b, z)
+            .map(|_| then((3, pc + 9), branch_twice::<SPECIALS>(memory, pc + 9))),
+        Op::SubsElse { count } => match subs::<SPECIALS>(memory, pc, count) {
+            Some((steps, at)) if steps == u64::from(count) => {
+                Some(then((steps, at), branch_else::<SPECIALS>(memory, at)))
+            }
+            fewer => fewer,
+        },
+        Op::SubsTwice { count } => match subs::<SPECIALS>(memory, pc, count) {
+            Some((steps, at)) if steps == u64::from(count) => {
+                Some(then((steps, at), branch_twice::<SPECIALS>(memory, at)))
+            }
+            fewer => fewer,
+        },
         Op::AddTest { a, b, z, next } => add::<SPECIALS>(memory, a, b, z)
             .map(|sum| (4, if sum <= 0 { next as usize } else { pc + 12 })),
         Op::AddTestFrom { b, z, next } => operand(memory, pc)
@@ -157,6 +173,37 @@ fn subs<const SPECIALS: bool>(memory: &mut [i64], pc: usize, count: u32) -> Opti
         done += 1;
     }
     (done > 0).then_some((done as u64, pc + 3 * done))
+}
+
+/// What was made, and what follows it; where that is not to be made, the next operation deals with it.
+#[inline(always)]
+fn then(made: (u64, usize), more: Option<(u64, usize)>) -> (u64, usize) {
+    more.map_or(made, |(steps, next)| (made.0 + steps, next))
+}
+
+/// The `SubJumpElse` at `at`, its operands in memory. (−1 as C is [`NEXT_HALT`] when cut to 32 bits; baked cells fit otherwise.)
+#[inline(always)]
+fn branch_else<const SPECIALS: bool>(memory: &mut [i64], at: usize) -> Option<(u64, usize)> {
+    let &[a, b, next, z, _, other] = memory.get(at..at + 6)?.first_chunk()?;
+    let operands = [a, b, z].map(|cell| cell as u32);
+    sub_else::<SPECIALS>(
+        memory,
+        operands,
+        next as u32 as usize,
+        other as u32 as usize,
+    )
+}
+
+/// The `SubJumpTwice` at `at`, its operands in memory.
+#[inline(always)]
+fn branch_twice<const SPECIALS: bool>(memory: &mut [i64], at: usize) -> Option<(u64, usize)> {
+    let &[a, b, next, c, _, other] = memory.get(at..at + 6)?.first_chunk()?;
+    sub_twice::<SPECIALS>(
+        memory,
+        [a, c, b].map(|cell| cell as u32),
+        at,
+        [next as u32, other as u32],
+    )
 }
 
 /// A step that branches to `next`, or clears and goes on at `other`.
