@@ -105,22 +105,17 @@ fn apply<const SPECIALS: bool>(
         }
         Op::Subs { count } => subs::<SPECIALS>(memory, pc, count),
         Op::Add { a, b, z, next } => add::<SPECIALS>(memory, a, b, z).map(|_| (3, next as usize)),
+        Op::AddJump { a, b, z, next } => {
+            add::<SPECIALS>(memory, a, b, z).map(|_| (4, next as usize))
+        }
         Op::AddElse { a, b, z } => add::<SPECIALS>(memory, a, b, z)
             .map(|_| then((3, pc + 9), branch_else::<SPECIALS>(memory, pc + 9))),
         Op::AddTwice { a, b, z } => add::<SPECIALS>(memory, a, b, z)
             .map(|_| then((3, pc + 9), branch_twice::<SPECIALS>(memory, pc + 9))),
-        Op::SubsElse { count } => match subs::<SPECIALS>(memory, pc, count) {
-            Some((steps, at)) if steps == u64::from(count) => {
-                Some(then((steps, at), branch_else::<SPECIALS>(memory, at)))
-            }
-            fewer => fewer,
-        },
-        Op::SubsTwice { count } => match subs::<SPECIALS>(memory, pc, count) {
-            Some((steps, at)) if steps == u64::from(count) => {
-                Some(then((steps, at), branch_twice::<SPECIALS>(memory, at)))
-            }
-            fewer => fewer,
-        },
+        Op::SubsElse { count } => subs_then::<SPECIALS>(memory, pc, count, branch_else::<SPECIALS>),
+        Op::SubsTwice { count } => {
+            subs_then::<SPECIALS>(memory, pc, count, branch_twice::<SPECIALS>)
+        }
         Op::AddTest { a, b, z, next } => add::<SPECIALS>(memory, a, b, z)
             .map(|sum| (4, if sum <= 0 { next as usize } else { pc + 12 })),
         Op::AddTestFrom { b, z, next } => operand(memory, pc)
@@ -173,6 +168,23 @@ fn subs<const SPECIALS: bool>(memory: &mut [i64], pc: usize, count: u32) -> Opti
         done += 1;
     }
     (done > 0).then_some((done as u64, pc + 3 * done))
+}
+
+/// [`subs`], and a branch where all of them went.
+#[inline(always)]
+fn subs_then<const SPECIALS: bool>(
+    memory: &mut [i64],
+    pc: usize,
+    count: u32,
+    branch: impl FnOnce(&mut [i64], usize) -> Option<(u64, usize)>,
+) -> Option<(u64, usize)> {
+    let (steps, at) = subs::<SPECIALS>(memory, pc, count)?;
+    let more = if steps == u64::from(count) {
+        branch(memory, at)
+    } else {
+        None
+    };
+    Some(then((steps, at), more))
 }
 
 /// What was made, and what follows it; where that is not to be made, the next operation deals with it.

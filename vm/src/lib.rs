@@ -69,6 +69,7 @@ mod code;
 mod decode;
 mod disasm;
 mod fast;
+mod fuse;
 mod fuzz;
 pub mod gas;
 mod halt;
