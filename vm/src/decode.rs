@@ -5,6 +5,8 @@
 //! start, so static writes need no check at run time; a write to an address found at run time looks at the mark, and one that hits a
 //! covered cell drops the operations over it. A cell becomes volatile once, so the work is bounded by the size of the code.
 
+use crate::fuse::fuse;
+
 /// Steps of the longest operation.
 pub(crate) const STEPS_MAX: usize = 8;
 
@@ -58,12 +60,22 @@ pub(crate) enum Op {
     SubSub { a: u32, b: u32, c: u32, d: u32 },
     /// `a b >` for each of some steps; the operands are in memory.
     Subs { count: u32 },
-    /// `a z >`, `z b >`, `z z next`; z differs from a and b
+    /// `a z >`, `z b >`, `z z next`; z is not b
     Add { a: u32, b: u32, z: u32, next: u32 },
-    /// `a z >`, `z b >`, `z z >`, `z b next`: a sum and a test of it; z differs from a and b
+    /// `a z >`, `z b >`, `z z >`, `z b next`: a sum and a test of it; z is not b
     AddTest { a: u32, b: u32, z: u32, next: u32 },
-    /// `b b >`, `a z >`, `z b >`, `z z next`; a, b and z differ
+    /// `b b >`, `a z >`, `z b >`, `z z next`; b is neither a nor z
     Move { a: u32, b: u32, z: u32, next: u32 },
+    /// `Add`, then `z z next`, which only goes elsewhere
+    AddJump { a: u32, b: u32, z: u32, next: u32 },
+    /// `Add`, then a `SubJumpElse` whose operands are in memory
+    AddElse { a: u32, b: u32, z: u32 },
+    /// `Add`, then a `SubJumpTwice` whose operands are in memory
+    AddTwice { a: u32, b: u32, z: u32 },
+    /// `Subs`, then a `SubJumpElse`, all operands in memory
+    SubsElse { count: u32 },
+    /// `Subs`, then a `SubJumpTwice`, all operands in memory
+    SubsTwice { count: u32 },
     /// `x x >`, `[a] b >`, the second step's A read at run time
     ClearSubFrom { x: u32, b: u32 },
     /// As `Add`, its first step's A read at run time
@@ -76,17 +88,17 @@ pub(crate) enum Op {
 
 /// A step that can be baked, wholly or but for its A.
 #[derive(Clone, Copy)]
-struct Static {
+pub(crate) struct Static {
     /// `None`: something writes the cell of A, so it is read at run time.
-    a: Option<u32>,
-    b: u32,
-    next: u32,
+    pub(crate) a: Option<u32>,
+    pub(crate) b: u32,
+    pub(crate) next: u32,
     /// Whether `next` is the address after the step.
-    falls: bool,
+    pub(crate) falls: bool,
 }
 
 impl Static {
-    fn clears(self) -> bool {
+    pub(crate) fn clears(self) -> bool {
         self.a == Some(self.b)
     }
 }
@@ -285,6 +297,10 @@ impl Decoded {
                 work.extend(jump(next).into_iter().chain(jump(other)))
             }
             Op::SubJump { next, .. } => work.extend([pc + 3].into_iter().chain(jump(next))),
+            Op::AddElse { .. } | Op::AddTwice { .. } => work.extend(branch_targets(memory, pc + 9)),
+            Op::SubsElse { count } | Op::SubsTwice { count } => {
+                work.extend(branch_targets(memory, pc + 3 * count as usize));
+            }
             Op::SubJumpTwice { next, other, .. } => {
                 work.extend([pc + 6].into_iter().chain(jump(next)).chain(jump(other)));
             }
@@ -296,136 +312,17 @@ impl Decoded {
             | Op::SubClear { next, .. }
             | Op::Add { next, .. }
             | Op::Move { next, .. }
+            | Op::AddJump { next, .. }
             | Op::AddFrom { next, .. }
             | Op::MoveFrom { next, .. } => work.extend(jump(next)),
         }
     }
 }
 
-/// The longest operation that the first steps of a run make, and its number of steps.
-///
-/// All steps of a run fall through but the last, or the last but one where the last is its other way.
-fn fuse(run: &[Static]) -> Option<(Op, usize)> {
-    if let Some(idiom) = idiom(run) {
-        return Some(idiom);
-    }
-    // Plain steps up to the next idiom.
-    let plain = (0..run.len())
-        .find(|&at| at > 0 && idiom(&run[at..]).is_some())
-        .unwrap_or(run.len());
-    let falling = run[..plain]
-        .iter()
-        .take_while(|step| step.falls && step.a.is_some())
-        .count();
-    if falling > 2 {
-        return Some((
-            Op::Subs {
-                count: u32::try_from(falling).ok()?,
-            },
-            falling,
-        ));
-    }
-    let (s0, s1) = (*run.first()?, run[..plain].get(1).copied());
-    let a = s0.a?;
-    let pair = s1.filter(|_| s0.falls).and_then(|s1| pair(s0, s1));
-    Some(match (pair, s1) {
-        (Some(pair), _) => (pair, 2),
-        (None, Some(s1)) if !s0.falls && !s1.clears() => {
-            let (b, next, other) = (s0.b, s0.next, s1.next);
-            (
-                Op::SubJumpTwice {
-                    a,
-                    c: s1.a?,
-                    b,
-                    next,
-                    other,
-                },
-                2,
-            )
-        }
-        (None, Some(s1)) if !s0.falls => (
-            Op::SubJumpElse {
-                a,
-                b: s0.b,
-                next: s0.next,
-                z: s1.b,
-                other: s1.next,
-            },
-            2,
-        ),
-        (None, _) if s0.clears() => (
-            Op::Clear {
-                x: s0.b,
-                next: s0.next,
-            },
-            1,
-        ),
-        (None, _) if s0.falls => (Op::Sub { a, b: s0.b }, 1),
-        (None, _) => (
-            Op::SubJump {
-                a,
-                b: s0.b,
-                next: s0.next,
-            },
-            1,
-        ),
-    })
-}
-
-/// Two steps, the first of which falls through.
-fn pair(s0: Static, s1: Static) -> Option<Op> {
-    let (a, b, c, d, next) = (s0.a?, s0.b, s1.a?, s1.b, s1.next);
-    match (s0.clears(), s1.clears()) {
-        (true, true) => Some(Op::ClearClear { x: b, y: d, next }),
-        (true, false) if s1.falls => Some(Op::ClearSub { x: b, a: c, b: d }),
-        (false, true) => Some(Op::SubClear { a, b, x: d, next }),
-        (false, false) if s1.falls => Some(Op::SubSub { a, b, c, d }),
-        _ => None,
-    }
-}
-
-/// The operations that mean more than their steps one by one.
-fn idiom(run: &[Static]) -> Option<(Op, usize)> {
-    if let [s0, ref rest @ ..] = *run
-        && s0.clears()
-        && s0.falls
-        && let Some((a, b, z, next)) = added(rest)
-        && b == s0.b
-        && a != Some(b)
-    {
-        let op = a.map_or(Op::MoveFrom { b, z, next }, |a| Op::Move { a, b, z, next });
-        return Some((op, 4));
-    }
-    if let Some((a, b, z, next)) = added(run) {
-        if let Some(s3) = run.get(3).filter(|s3| s3.a == Some(z) && s3.b == b) {
-            let next = s3.next;
-            return Some((
-                a.map_or(Op::AddTestFrom { b, z, next }, |a| Op::AddTest {
-                    a,
-                    b,
-                    z,
-                    next,
-                }),
-                4,
-            ));
-        }
-        return Some((
-            a.map_or(Op::AddFrom { b, z, next }, |a| Op::Add { a, b, z, next }),
-            3,
-        ));
-    }
-    match *run {
-        [s0, s1, ..] if s0.clears() && s0.falls && s1.falls && s1.a.is_none() => {
-            Some((Op::ClearSubFrom { x: s0.b, b: s1.b }, 2))
-        }
-        _ => None,
-    }
-}
-
-/// a, b, z and next of `a z >`, `z b >`, `z z next`.
-fn added(run: &[Static]) -> Option<(Option<u32>, u32, u32, u32)> {
-    let [s0, s1, s2, ..] = *run else { return None };
-    let z = s2.b;
-    let matches = s0.falls && s1.falls && s2.clears() && s0.b == z && s1.a == Some(z);
-    (matches && s0.a != Some(z) && s1.b != z).then_some((s0.a, s1.b, z, s2.next))
+/// Where the branch at `at` may go, and its other way, and after both.
+fn branch_targets(memory: &[i64], at: usize) -> Vec<usize> {
+    let targets = [at + 2, at + 5]
+        .into_iter()
+        .filter_map(|c| usize::try_from(*memory.get(c)?).ok());
+    targets.chain([at + 6]).collect()
 }

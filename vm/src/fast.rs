@@ -105,10 +105,20 @@ fn apply<const SPECIALS: bool>(
         }
         Op::Subs { count } => subs::<SPECIALS>(memory, pc, count),
         Op::Add { a, b, z, next } => add::<SPECIALS>(memory, a, b, z).map(|_| (3, next as usize)),
+        Op::AddJump { a, b, z, next } => {
+            add::<SPECIALS>(memory, a, b, z).map(|_| (4, next as usize))
+        }
+        Op::AddElse { a, b, z } => add::<SPECIALS>(memory, a, b, z)
+            .map(|_| then((3, pc + 9), branch_else::<SPECIALS>(memory, pc + 9))),
+        Op::AddTwice { a, b, z } => add::<SPECIALS>(memory, a, b, z)
+            .map(|_| then((3, pc + 9), branch_twice::<SPECIALS>(memory, pc + 9))),
+        Op::SubsElse { count } => subs_then::<SPECIALS>(memory, pc, count, branch_else::<SPECIALS>),
+        Op::SubsTwice { count } => {
+            subs_then::<SPECIALS>(memory, pc, count, branch_twice::<SPECIALS>)
+        }
         Op::AddTest { a, b, z, next } => add::<SPECIALS>(memory, a, b, z)
             .map(|sum| (4, if sum <= 0 { next as usize } else { pc + 12 })),
         Op::AddTestFrom { b, z, next } => operand(memory, pc)
-            .filter(|&a| a != z)
             .and_then(|a| add::<SPECIALS>(memory, a, b, z))
             .map(|sum| (4, if sum <= 0 { next as usize } else { pc + 12 })),
         Op::Move { a, b, z, next } => {
@@ -118,11 +128,10 @@ fn apply<const SPECIALS: bool>(
             .and_then(|a| clear_sub::<SPECIALS>(memory, x, a, b))
             .map(|()| (2, pc + 6)),
         Op::AddFrom { b, z, next } => operand(memory, pc)
-            .filter(|&a| a != z)
             .and_then(|a| add::<SPECIALS>(memory, a, b, z))
             .map(|_| (3, next as usize)),
         Op::MoveFrom { b, z, next } => operand(memory, pc + 3)
-            .filter(|&a| a != z && a != b)
+            .filter(|&a| a != b)
             .and_then(|a| copy::<SPECIALS>(memory, a, b, z))
             .map(|()| (4, next as usize)),
     }
@@ -159,6 +168,54 @@ fn subs<const SPECIALS: bool>(memory: &mut [i64], pc: usize, count: u32) -> Opti
         done += 1;
     }
     (done > 0).then_some((done as u64, pc + 3 * done))
+}
+
+/// [`subs`], and a branch where all of them went.
+#[inline(always)]
+fn subs_then<const SPECIALS: bool>(
+    memory: &mut [i64],
+    pc: usize,
+    count: u32,
+    branch: impl FnOnce(&mut [i64], usize) -> Option<(u64, usize)>,
+) -> Option<(u64, usize)> {
+    let (steps, at) = subs::<SPECIALS>(memory, pc, count)?;
+    let more = if steps == u64::from(count) {
+        branch(memory, at)
+    } else {
+        None
+    };
+    Some(then((steps, at), more))
+}
+
+/// What was made, and what follows it; where that is not to be made, the next operation deals with it.
+#[inline(always)]
+fn then(made: (u64, usize), more: Option<(u64, usize)>) -> (u64, usize) {
+    more.map_or(made, |(steps, next)| (made.0 + steps, next))
+}
+
+/// The `SubJumpElse` at `at`, its operands in memory. (−1 as C is [`NEXT_HALT`] when cut to 32 bits; baked cells fit otherwise.)
+#[inline(always)]
+fn branch_else<const SPECIALS: bool>(memory: &mut [i64], at: usize) -> Option<(u64, usize)> {
+    let &[a, b, next, z, _, other] = memory.get(at..at + 6)?.first_chunk()?;
+    let operands = [a, b, z].map(|cell| cell as u32);
+    sub_else::<SPECIALS>(
+        memory,
+        operands,
+        next as u32 as usize,
+        other as u32 as usize,
+    )
+}
+
+/// The `SubJumpTwice` at `at`, its operands in memory.
+#[inline(always)]
+fn branch_twice<const SPECIALS: bool>(memory: &mut [i64], at: usize) -> Option<(u64, usize)> {
+    let &[a, b, next, c, _, other] = memory.get(at..at + 6)?.first_chunk()?;
+    sub_twice::<SPECIALS>(
+        memory,
+        [a, c, b].map(|cell| cell as u32),
+        at,
+        [next as u32, other as u32],
+    )
 }
 
 /// A step that branches to `next`, or clears and goes on at `other`.
@@ -218,14 +275,9 @@ fn sub<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32) -> Option<i64> 
 
 #[inline(always)]
 fn clear_sub<const SPECIALS: bool>(memory: &mut [i64], x: u32, a: u32, b: u32) -> Option<()> {
-    let old = *memory.get(x as usize)?;
+    // Where the second step is the slow path's, it makes the first once more: x is 0 either way.
     store(memory, x, 0)?;
-    if sub::<SPECIALS>(memory, a, b).is_none() {
-        // Neither step is done: the slow path starts at the first.
-        store(memory, x, old)?;
-        return None;
-    }
-    Some(())
+    sub::<SPECIALS>(memory, a, b).map(|_| ())
 }
 
 #[inline(always)]
