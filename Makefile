@@ -5,10 +5,11 @@ CACHE ?= $(HOME)/.cache/lyceum
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TERM_COLOR ?= never
 FUZZ_SECONDS ?= 60
+CRASH_KILLS ?= 200
 # Installs what compiling needs, and lends RocksDB's library to the command, compiled once for this machine.
 ROCKSDB = LYCEUM_CACHE="$(CACHE)" .ci/rocksdb
 
-.PHONY: help test testnet bench fuzz fmt lint doc deny clean
+.PHONY: help test testnet crash bench fuzz fmt lint doc deny clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -18,6 +19,9 @@ test: lint doc deny  ## every quick check: format, lints, documentation, tests
 
 testnet:         ## a local network of real nodes, live in the terminal
 	@$(ROCKSDB) cargo run --quiet --release -p lyceum-netsim -- up
+
+crash:           ## kill an importing process 200 times (CRASH_KILLS), and at every write point
+	LYCEUM_CRASH_KILLS=$(CRASH_KILLS) $(ROCKSDB) cargo test --package lyceum-storage --lib --quiet -- --nocapture crash
 
 bench:           ## the benches: ratios, each measured in one run
 	$(ROCKSDB) cargo bench --workspace --quiet

@@ -43,13 +43,15 @@ mod overlay;
 mod schema;
 mod segment;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod view;
 
 pub use batch::{Batch, ConnectBlock};
 pub use engine::{Durability, EngineSizes};
 pub use error::StoreError;
-#[cfg(feature = "failpoints")]
+#[cfg(any(test, feature = "failpoints"))]
 pub use failpoint::{FAILPOINT_VARIABLE, FAILPOINTS};
 pub use schema::{BlockEntry, Tip, TxLocation};
 pub use segment::{DamagedSegment, SegmentEntry};

@@ -87,7 +87,7 @@ impl Shared {
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
     report: OpenReport,
-    is_closed: bool,
+    pub(crate) is_closed: bool,
 }
 
 /// Reads the ledger beside its [`Store`], from any thread.

@@ -1,0 +1,225 @@
+//! Processes that are killed while they import, at every failpoint and at random moments.
+//!
+//! The child is this test program itself, told by an environment variable to import a chain into a folder. It reorganises on the way,
+//! seals segments, and closes and reopens the store, so that it meets every write point there is.
+
+use std::env;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::miner::{Made, Miner, Random};
+use super::{Dump, dump, options, state_only};
+use crate::failpoint::{FAILPOINT_VARIABLE, FAILPOINTS};
+use crate::{Durability, Store};
+
+/// Tells the child its folder, and the seed of its chain.
+const CHILD_VARIABLE: &str = "LYCEUM_CRASH_CHILD";
+/// How many kills at random moments; the quick test has few, `make crash` sets more.
+const KILLS_VARIABLE: &str = "LYCEUM_CRASH_KILLS";
+const KILLS_QUICK: u64 = 10;
+const BLOCKS: usize = 60;
+const SEED: u64 = 77;
+/// How often the child goes back before it goes on, and how far: past the depth of a sealed segment.
+const REORG_EVERY: usize = 17;
+const REORG_DEPTH: usize = 5;
+
+/// The chain that the child imports, with the branch that it leaves again at each reorganisation.
+struct Plan {
+    miner: Miner,
+    chain: Vec<Made>,
+}
+
+impl Plan {
+    fn new() -> Self {
+        let mut miner = Miner::new(SEED);
+        let chain = miner.chain(BLOCKS);
+        Self { miner, chain }
+    }
+
+    fn open(&self, folder: &Path) -> Store {
+        Store::open(folder, &self.miner.spec, self.miner.genesis(), &options()).unwrap()
+    }
+}
+
+/// How many blocks the store holds; checks that the tip is whole.
+fn blocks(plan: &Plan, store: &Store) -> usize {
+    let view = store.read();
+    let Some(tip) = view.tip().unwrap() else {
+        assert_eq!(view.records("", None, 1).unwrap(), []);
+        return 0;
+    };
+    let height = tip.height.get() as usize;
+    let made = &plan.chain[height];
+    assert_eq!(tip.hash, made.header.hash());
+    assert_eq!(tip.state_root, made.header.claims().state_root);
+    assert_eq!(view.state_root().unwrap(), tip.state_root);
+    height + 1
+}
+
+/// Imports the rest of the chain: in batches of one to four blocks, with reorganisations, sealing, and a restart half-way.
+fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
+    let mut store = plan.open(folder);
+    let mut at = blocks(plan, &store);
+    let mut last_reorg = at;
+    while at < BLOCKS {
+        let mut batch = store.begin();
+        if reorganises && at >= last_reorg + REORG_EVERY {
+            for _ in 0..REORG_DEPTH {
+                batch.disconnect().unwrap();
+            }
+            at -= REORG_DEPTH;
+            last_reorg = at;
+        }
+        let end = (at + 1 + at % 4).min(BLOCKS);
+        for made in &plan.chain[at..end] {
+            batch.connect(made.block()).unwrap();
+        }
+        at = end;
+        let durability = match at % 3 {
+            0 => Durability::Synced,
+            _ => Durability::Buffered,
+        };
+        batch.commit(durability).unwrap();
+        while let Some(index) = store.sealable().unwrap() {
+            store.seal(index).unwrap();
+        }
+        if at.is_multiple_of(23) {
+            store.close().unwrap();
+            store = plan.open(folder);
+        }
+    }
+    store
+}
+
+/// The child's part; nothing in an ordinary run.
+#[test]
+fn child() {
+    if let Some(folder) = env::var_os(CHILD_VARIABLE) {
+        import(&Plan::new(), Path::new(&folder), true)
+            .close()
+            .unwrap();
+    }
+}
+
+fn spawn(folder: &Path, failpoint: Option<&str>) -> Child {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "tests::crash::child", "--nocapture"]);
+    command.env(CHILD_VARIABLE, folder);
+    if let Some(failpoint) = failpoint {
+        command.env(FAILPOINT_VARIABLE, failpoint);
+    }
+    let command = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// The store is whole, and its state is that of a replay in memory.
+fn assert_consistent(plan: &Plan, folder: &Path) -> usize {
+    let store = plan.open(folder);
+    assert_eq!(store.report().log_cut, None);
+    assert_eq!(store.report().damaged_segments, []);
+    let height = blocks(plan, &store);
+    let view = store.read();
+    for made in &plan.chain[..height] {
+        let line = view.line(&made.header.hash()).unwrap();
+        assert_eq!(line.as_ref(), Some(&made.line));
+    }
+    let mut replay = Store::in_memory(&plan.miner.spec, plan.miner.genesis(), &options());
+    for made in &plan.chain[..height] {
+        super::connect(&mut replay, made);
+    }
+    let families = [
+        "main",
+        "transactions",
+        "receipts",
+        "records",
+        "counts",
+        "tree",
+    ];
+    let part = |store: &Store| {
+        let mut all = state_only(dump(store));
+        all.retain(|(family, _), _| families.contains(family));
+        all
+    };
+    assert!(
+        part(&store) == part(&replay),
+        "the state is not that of a replay"
+    );
+    height
+}
+
+/// What an import without any crash ends with.
+fn end(plan: &Plan) -> Dump {
+    let folder = tempfile::tempdir().unwrap();
+    without_undo(&import(plan, folder.path(), false))
+}
+
+/// After a crash in a reorganisation fewer undo records may be left: they are forgotten going up, not made again going down.
+fn without_undo(store: &Store) -> Dump {
+    let mut all = dump(store);
+    all.retain(|(family, _), _| *family != "undo");
+    all
+}
+
+/// The import goes on to the same bytes as without any crash.
+fn assert_same_end(plan: &Plan, folder: &Path, want: &Dump) {
+    let store = import(plan, folder, false);
+    assert!(without_undo(&store) == *want, "the end differs");
+}
+
+#[test]
+fn every_failpoint_leaves_a_whole_tip() {
+    let plan = Plan::new();
+    let end = end(&plan);
+    for failpoint in FAILPOINTS {
+        let mut reached = false;
+        for visit in [1, 4] {
+            let folder = tempfile::tempdir().unwrap();
+            let status = spawn(folder.path(), Some(&format!("{failpoint}={visit}"))).wait();
+            if status.unwrap().success() {
+                assert!(visit > 1, "{failpoint} is never reached");
+                continue;
+            }
+            reached = true;
+            assert_consistent(&plan, folder.path());
+            assert_same_end(&plan, folder.path(), &end);
+        }
+        assert!(reached, "{failpoint}");
+    }
+}
+
+#[test]
+fn killed_at_random_moments_it_stands_at_a_whole_tip() {
+    let kills = env::var(KILLS_VARIABLE).ok();
+    let kills = kills.map_or(KILLS_QUICK, |text| text.parse().unwrap());
+    let plan = Plan::new();
+    let end = end(&plan);
+    let mut random = Random(kills);
+    let mut folder = tempfile::tempdir().unwrap();
+    // How long the child takes when nobody kills it.
+    let start = Instant::now();
+    assert!(spawn(folder.path(), None).wait().unwrap().success());
+    let whole = start.elapsed().as_micros() as u64;
+    folder = tempfile::tempdir().unwrap();
+    let (mut killed, mut heights) = (0, Vec::new());
+    while killed < kills {
+        let mut child = spawn(folder.path(), None);
+        sleep(Duration::from_micros(random.below(whole)));
+        // It may have come to its end before.
+        let ended = child.try_wait().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed += u64::from(ended.is_none());
+        let height = assert_consistent(&plan, folder.path());
+        heights.push(height);
+        if height == BLOCKS {
+            assert_same_end(&plan, folder.path(), &end);
+            folder = tempfile::tempdir().unwrap();
+        }
+    }
+    println!("{killed} kills; blocks found after each: {heights:?}");
+}
