@@ -51,6 +51,18 @@ fn timed(run: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
+/// CPU seconds of this thread: what others do on the machine, and compaction in the background, stay out of it.
+fn timed_cpu(run: impl FnOnce()) -> f64 {
+    let spent = || -> f64 {
+        let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok());
+        nanos.unwrap_or(f64::NAN) / 1e9
+    };
+    let start = spent();
+    run();
+    spent() - start
+}
+
 /// Blocks synced one by one, buffered one by one, buffered in one batch; and the same texts and records put in RocksDB with nothing around.
 fn bench_commits() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -129,7 +141,20 @@ fn bench_state_sizes() {
         }
         stores.push(store);
     }
-    let mut next = sizes;
+    for blocks_a_commit in [1, BLOCKS] {
+        bench_state_size(sizes, &mut miners, &mut stores, blocks_a_commit);
+    }
+    println!("{}", memory(&stores[1]));
+}
+
+/// The small and the large state in turn, by CPU time.
+fn bench_state_size(
+    sizes: [u64; 2],
+    miners: &mut [Miner; 2],
+    stores: &mut [Store],
+    blocks_a_commit: usize,
+) {
+    let mut next = sizes.map(|size| size + blocks_a_commit as u64 * 1_000_000);
     let mut seconds = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         for (which, miner) in miners.iter_mut().enumerate() {
@@ -148,18 +173,19 @@ fn bench_state_sizes() {
                     .chunks(1)
                     .for_each(|one| connect(store, one, Durability::Buffered))
             };
-            seconds[which].push(timed(run));
+            seconds[which].push(timed_cpu(run));
         }
     }
     let rates = seconds.map(|mut all| (BLOCKS * PER_BLOCK) as f64 / median(&mut all));
-    println!("\nhalf new, half changed records, on a state of");
+    println!(
+        "\nhalf new, half changed records, {blocks_a_commit} blocks a commit, CPU time, on a state of"
+    );
     for (size, rate) in sizes.iter().zip(rates) {
         println!(
             "{size:9} records: {rate:9.0} records/s, {:.2} x the small state's",
             rate / rates[0]
         );
     }
-    println!("{}", memory(&stores[1]));
 }
 
 fn memory(store: &Store) -> String {
@@ -216,6 +242,23 @@ fn bench_disk() {
         disk / whole
     );
     assert!(sealed > SegmentIndex::ZERO);
+    families(&folder.path().join("db"));
+}
+
+/// Where the database's bytes are.
+fn families(folder: &Path) {
+    let options = rocksdb::Options::default();
+    let names = rocksdb::DB::list_cf(&options, folder).expect("a database");
+    let open = rocksdb::DB::open_cf_for_read_only(&options, folder, &names, false);
+    let database = open.expect("a database");
+    let size = |name: &String| {
+        let family = database.cf_handle(name).expect("a family");
+        let bytes = database.property_int_value_cf(family, "rocksdb.total-sst-files-size");
+        let bytes = bytes.ok().flatten().unwrap_or(0);
+        format!("{name} {:.1}", bytes as f64 / 1e6)
+    };
+    let sizes: Vec<String> = names.iter().map(size).collect();
+    println!("of the database, MB: {}", sizes.join(", "));
 }
 
 fn tree_bytes(path: &Path) -> u64 {

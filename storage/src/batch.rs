@@ -6,15 +6,15 @@ use crate::engine::{Durability, View};
 use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, PageCache};
 use crate::schema::{
     BlockEntry, META_TIP, Tip, TransactionValue, UndoValue, block_key, decode, encode, encode_hash,
-    height_key, key_height, path_prefix, receipt_key, tx_key,
+    height_key, key_height, path_prefix, tx_key,
 };
 use crate::segment::unseal;
 use crate::store::Shared;
 use crate::tree;
-use crate::view::{LedgerView, StateChanges, count, key_changes};
+use crate::view::{LedgerView, StateChanges, count, key_changes, record_text};
 
 /// A block whose rules are checked, with what its execution gave.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +40,10 @@ pub struct Batch<'s> {
 }
 
 impl<'s> Batch<'s> {
-    pub(crate) fn new(shared: &'s Shared) -> Self {
+    pub(crate) fn new(shared: &'s Shared, pages: &'s mut PageCache) -> Self {
         Self {
             shared,
-            overlay: Overlay::new(shared.engine.as_ref()),
+            overlay: Overlay::with_pages(shared.engine.as_ref(), pages),
             unsealed: Vec::new(),
         }
     }
@@ -88,9 +88,9 @@ impl<'s> Batch<'s> {
             let place = encode(&TransactionValue { height, index });
             overlay.put(Family::Transactions, tx_key(token), place);
         }
-        for (index, receipt) in block.receipts.iter().enumerate() {
-            let key = receipt_key(height, index as u32);
-            overlay.put(Family::Receipts, key, receipt.clone());
+        if !block.receipts.is_empty() {
+            let receipts = encode(&block.receipts);
+            overlay.put(Family::Receipts, height_key(height), receipts);
         }
         let tip = Tip {
             hash,
@@ -170,7 +170,6 @@ impl<'s> Batch<'s> {
         let entry = self.read().block(&tip.hash)?;
         let entry = entry.ok_or(StoreError::NoTip)?;
         let line = self.read().line(&tip.hash)?.unwrap_or_default();
-        let receipts = self.read().receipts_at(tip.height)?.len();
         let before = undo.iter();
         self.apply(before.map(|(path, record)| (path.as_str(), record.as_deref())))?;
         let parent = self.parent_tip(&entry)?;
@@ -178,10 +177,7 @@ impl<'s> Batch<'s> {
         for token in BlockLine::new(&line).transactions() {
             overlay.delete(Family::Transactions, tx_key(token));
         }
-        for index in 0..receipts {
-            let key = receipt_key(tip.height, index as u32);
-            overlay.delete(Family::Receipts, key);
-        }
+        overlay.delete(Family::Receipts, key);
         overlay.delete(Family::Main, key);
         overlay.delete(Family::Undo, key);
         match parent {
@@ -213,10 +209,12 @@ impl<'s> Batch<'s> {
         let mut effective = Vec::new();
         let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
         for (path, record) in changes {
-            let before = self.read().record(path)?;
-            if before.as_deref() == record {
+            let before = self.overlay.read(Family::Records, path.as_bytes())?;
+            if before.as_deref() == record.map(str::as_bytes) {
                 continue;
             }
+            let before = before.map(|before| record_text(path.as_bytes(), before));
+            let before = before.transpose()?;
             let added = i64::from(record.is_some()) - i64::from(before.is_some());
             *counts.entry(path_prefix(path)?).or_default() += added;
             match record {
@@ -290,8 +288,14 @@ impl<'s> Batch<'s> {
             false => Durability::Synced,
         };
         failpoint::reach("commit:before");
-        let writes = self.overlay.into_writes();
-        self.shared.engine.write(writes, durability)?;
+        let (writes, pages) = self.overlay.into_parts();
+        match self.shared.engine.write(writes, durability) {
+            Ok(()) => pages.keep(),
+            Err(error) => {
+                pages.forget();
+                return Err(error);
+            }
+        }
         failpoint::reach("commit:after");
         for index in self.unsealed {
             failpoint::reach("unseal:before_remove");

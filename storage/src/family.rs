@@ -17,7 +17,7 @@ pub(crate) enum Family {
     Segments,
     /// Where a transaction of the main chain stands, by id.
     Transactions,
-    /// Receipts by height and place in the block.
+    /// The receipts of a main chain's block, by height.
     Receipts,
     /// The state: records by path.
     Records,

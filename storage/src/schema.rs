@@ -58,11 +58,6 @@ pub(crate) fn block_key(height: Height, hash: &BlockHash) -> Vec<u8> {
     [&height_key(height)[..], hash.as_bytes()].concat()
 }
 
-/// Height, then the place in the block in 4 bytes, big-endian.
-pub(crate) fn receipt_key(height: Height, index: u32) -> Vec<u8> {
-    [&height_key(height)[..], &index.to_be_bytes()].concat()
-}
-
 pub(crate) fn segment_key(index: SegmentIndex) -> [u8; 8] {
     index.get().to_be_bytes()
 }
@@ -125,6 +120,9 @@ pub(crate) struct TransactionValue {
     pub(crate) height: u64,
     pub(crate) index: u32,
 }
+
+/// [`Family::Receipts`]: those of a block, in order.
+pub(crate) type ReceiptsValue = Vec<Vec<u8>>;
 
 /// [`Family::Offsets`].
 #[derive(Debug, BorshSerialize, BorshDeserialize)]

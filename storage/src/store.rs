@@ -8,6 +8,7 @@ use crate::engine::{Durability, Engine, EngineSizes, MemoryEngine, RocksEngine};
 use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
+use crate::overlay::PageCache;
 use crate::schema::{ChainValue, META_CHAIN, META_OPEN, SCHEMA, decode, encode};
 use crate::segment::{DamagedSegment, FolderFiles, MemoryFiles, SegmentFiles};
 use crate::view::LedgerView;
@@ -22,6 +23,8 @@ const SEGMENTS_FOLDER: &str = "segments";
 pub struct Options {
     /// Bytes of memory for blocks of the database that were read, their indexes and filters.
     pub cache_bytes: usize,
+    /// Bytes of memory for the state tree's pages that blocks touched of late.
+    pub tree_cache_bytes: usize,
     /// Bytes of memory for what was written, until it is flushed to a file.
     pub write_buffer_bytes: usize,
     /// How many of the last blocks can be disconnected. Undo records and side blocks beyond are forgotten.
@@ -36,6 +39,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             cache_bytes: 64 << 20,
+            tree_cache_bytes: 64 << 20,
             write_buffer_bytes: 64 << 20,
             reorg_depth_max: 1_024,
             open_files_max: 256,
@@ -86,6 +90,7 @@ impl Shared {
 /// The ledger: the one place that writes it. Not `Clone`; [`Store::reader`] gives others to read with.
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
+    pages: PageCache,
     report: OpenReport,
     pub(crate) is_closed: bool,
 }
@@ -133,7 +138,7 @@ impl Store {
             reorg_depth_max: options.reorg_depth_max,
             folder: Some(folder.to_owned()),
         };
-        let mut store = Self::start(shared)?;
+        let mut store = Self::start(shared, options)?;
         store.report.log_cut = log_cut;
         let thorough = store.report.was_unclean && options.verify_after_crash;
         store.report.damaged_segments = store.verify_segments(thorough)?;
@@ -152,11 +157,11 @@ impl Store {
             reorg_depth_max: options.reorg_depth_max,
             folder: None,
         };
-        Self::start(shared).expect("a map in memory does not fail")
+        Self::start(shared, options).expect("a map in memory does not fail")
     }
 
     /// Compares the chain, and marks the database as open.
-    fn start(shared: Shared) -> Result<Self, StoreError> {
+    fn start(shared: Shared, options: &Options) -> Result<Self, StoreError> {
         let want = ChainValue {
             schema: SCHEMA,
             name: shared.chain.to_string(),
@@ -176,6 +181,7 @@ impl Store {
         failpoint::reach("open:marked");
         Ok(Self {
             shared: Arc::new(shared),
+            pages: PageCache::new(options.tree_cache_bytes),
             report: OpenReport {
                 was_unclean: open.is_some(),
                 ..OpenReport::default()
@@ -213,7 +219,7 @@ impl Store {
 
     /// Starts a batch of changes. Dropped without [`Batch::commit`], it leaves no trace.
     pub fn begin(&mut self) -> Batch<'_> {
-        Batch::new(&self.shared)
+        Batch::new(&self.shared, &mut self.pages)
     }
 
     /// Closes the ledger cleanly, so that the next start need not verify it. Dropping the store does the same, but can't say what failed.

@@ -62,6 +62,7 @@ fn connect(store: &mut Store, made: &Made) {
 fn options() -> Options {
     Options {
         reorg_depth_max: 12,
+        tree_cache_bytes: 20_000, // a dozen pages: they come and go
         ..Options::default()
     }
 }

@@ -38,20 +38,27 @@ pub(crate) type Key = [u8; 32];
 /// What becomes of the records under some keys: the hash of the new value, or `None` for no record. Sorted by key, each once.
 pub(crate) type KeyChanges = [(Key, Option<[u8; 32]>)];
 
-/// SHA-256 of some parts, one after the other.
-fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    parts.iter().for_each(|part| hasher.update(part));
-    hasher.finalize().into()
+/// SHA-256 of a domain and two hashes. Gathered first: one call of the hasher is faster than three.
+fn hash_pair<const N: usize>(domain: &[u8], left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+    let mut bytes = [0; N];
+    let (start, hashes) = bytes.split_at_mut(domain.len());
+    start.copy_from_slice(domain);
+    hashes[..32].copy_from_slice(left);
+    hashes[32..].copy_from_slice(right);
+    Sha256::digest(bytes).into()
+}
+
+fn hash_leaf(key: &Key, value: &[u8; 32]) -> [u8; 32] {
+    hash_pair::<{ LEAF_DOMAIN.len() + 64 }>(LEAF_DOMAIN, key, value)
 }
 
 pub(crate) fn hash_internal(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
-    sha256(&[INTERNAL_DOMAIN, left, right])
+    hash_pair::<{ INTERNAL_DOMAIN.len() + 64 }>(INTERNAL_DOMAIN, left, right)
 }
 
 /// The key of a path, or the hash of a value.
 pub(crate) fn hash_bytes(bytes: &[u8]) -> [u8; 32] {
-    sha256(&[bytes])
+    Sha256::digest(bytes).into()
 }
 
 /// A subtree, seen from above.
@@ -74,7 +81,7 @@ impl Node {
     pub(crate) fn hash(&self) -> [u8; 32] {
         match self {
             Self::Empty => EMPTY,
-            Self::Leaf { key, value } => sha256(&[LEAF_DOMAIN, key, value]),
+            Self::Leaf { key, value } => hash_leaf(key, value),
             Self::Inner(hash) => *hash,
         }
     }

@@ -9,8 +9,8 @@ use crate::engine::{MemoryEngine, View};
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::schema::{
-    BlockEntry, META_TIP, OffsetValue, SegmentValue, Tip, TransactionValue, TxLocation, block_key,
-    decode, decode_hash, decode_height, height_key, key_height, receipt_key, segment_key,
+    BlockEntry, META_TIP, OffsetValue, ReceiptsValue, SegmentValue, Tip, TransactionValue,
+    TxLocation, block_key, decode, decode_hash, decode_height, height_key, key_height, segment_key,
 };
 use crate::segment::SegmentEntry;
 use crate::store::Shared;
@@ -166,33 +166,26 @@ impl<'a> LedgerView<'a> {
 
     /// A transaction's receipt, as it was given to [`Batch::connect`](crate::Batch::connect).
     pub fn receipt(&self, id: &TxId) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.transaction(id)? {
-            Some(at) => self
-                .view
-                .read(Family::Receipts, &receipt_key(at.height, at.index)),
-            None => Ok(None),
-        }
+        let Some(at) = self.transaction(id)? else {
+            return Ok(None);
+        };
+        let receipts = self.receipts_at(at.height)?;
+        Ok(receipts.into_iter().nth(at.index as usize))
     }
 
     /// The receipts of the main chain's block at a height, in order.
     pub fn receipts_at(&self, height: Height) -> Result<Vec<Vec<u8>>, StoreError> {
-        let prefix = height_key(height);
-        let mut receipts = Vec::new();
-        self.view
-            .scan(Family::Receipts, &prefix, &mut |key, value| {
-                if !key.starts_with(&prefix) {
-                    return Ok(ControlFlow::Break(()));
-                }
-                receipts.push(value.to_vec());
-                Ok(ControlFlow::Continue(()))
-            })?;
-        Ok(receipts)
+        let key = height_key(height);
+        let value = self.view.read(Family::Receipts, &key)?;
+        let receipts = value.map(|value| decode::<ReceiptsValue>(Family::Receipts, &key, &value));
+        Ok(receipts.transpose()?.unwrap_or_default())
     }
 
     /// A record of the tip's state, in canonical JSON.
     pub fn record(&self, path: &str) -> Result<Option<String>, StoreError> {
         let value = self.view.read(Family::Records, path.as_bytes())?;
-        value.map(|value| text(path.as_bytes(), value)).transpose()
+        let record = value.map(|value| record_text(path.as_bytes(), value));
+        record.transpose()
     }
 
     /// Up to `limit` records whose paths start with `prefix` and come after the path `after`, in the order of their paths' bytes.
@@ -216,7 +209,8 @@ impl<'a> LedgerView<'a> {
             if !key.starts_with(prefix.as_bytes()) {
                 return Ok(ControlFlow::Break(()));
             }
-            records.push((text(key, key.to_vec())?, text(key, value.to_vec())?));
+            let path = record_text(key, key.to_vec())?;
+            records.push((path, record_text(key, value.to_vec())?));
             Ok(match records.len() == limit {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
@@ -304,7 +298,8 @@ fn missing(family: Family, what: &impl std::fmt::Display) -> StoreError {
     }
 }
 
-fn text(key: &[u8], value: Vec<u8>) -> Result<String, StoreError> {
+/// A record or a path as text.
+pub(crate) fn record_text(key: &[u8], value: Vec<u8>) -> Result<String, StoreError> {
     let text = String::from_utf8(value);
     text.map_err(|_| crate::schema::damaged(Family::Records, key, "not UTF-8"))
 }

@@ -12,8 +12,12 @@ use crate::error::StoreError;
 use crate::family::Family;
 use crate::store::Options;
 
-/// Size of a database page, in bytes: four of the file system's. Larger ones compress better, smaller ones read less for one record.
+/// Size of a database page that is read for one key at random, in bytes: what the file system reads at once.
+const RANDOM_BLOCK_BYTES: usize = 4 << 10;
+/// Size of a database page that is read in order, or seldom, in bytes: larger ones compress better.
 const BLOCK_BYTES: usize = 16 << 10;
+/// Share of a write buffer that goes to a filter of its keys: most reads are of keys that are not in it.
+const BUFFER_FILTER_RATIO: f64 = 0.02;
 /// Bloom filter bits per key: 1 % of the keys that are not there cost a read.
 const FILTER_BITS: f64 = 10.0;
 /// A table file's size at the first levels, in bytes.
@@ -108,6 +112,8 @@ fn database_options(options: &Options, recovery: DBRecoveryMode) -> rocksdb::Opt
     database.set_max_total_wal_size(4 * options.write_buffer_bytes as u64);
     database.set_max_open_files(i32::try_from(options.open_files_max).unwrap_or(i32::MAX));
     database.set_max_background_jobs(BACKGROUND_JOBS);
+    // There is one writer; without the precautions for several it is faster.
+    database.set_allow_concurrent_memtable_write(false);
     // Write table files out steadily, not in one burst that a synced commit then waits for.
     database.set_bytes_per_sync(1 << 20);
     database.set_keep_log_file_num(INFO_LOGS_KEPT);
@@ -121,7 +127,6 @@ fn database_options(options: &Options, recovery: DBRecoveryMode) -> rocksdb::Opt
 fn family_options(family: Family, cache: &Cache) -> rocksdb::Options {
     let mut tables = BlockBasedOptions::default();
     tables.set_block_cache(cache);
-    tables.set_block_size(BLOCK_BYTES);
     tables.set_format_version(6);
     // Indexes and filters count towards the cache's bound, so that memory does not grow with the chain; those of the newest files stay.
     tables.set_cache_index_and_filter_blocks(true);
@@ -149,12 +154,23 @@ fn family_options(family: Family, cache: &Cache) -> rocksdb::Options {
         | Family::Undo => {}
     }
     match family {
+        // A block reads and writes some hundred of each, anywhere in the family.
+        Family::Records | Family::Tree | Family::Transactions | Family::Heights => {
+            tables.set_block_size(RANDOM_BLOCK_BYTES);
+            options.set_memtable_prefix_bloom_ratio(BUFFER_FILTER_RATIO);
+            options.set_memtable_whole_key_filtering(true);
+        }
+        _ => tables.set_block_size(BLOCK_BYTES),
+    }
+    match family {
         // Hashes don't compress.
         Family::Tree | Family::Transactions | Family::Heights | Family::Segments => {
             options.set_compression_type(DBCompressionType::None);
         }
-        // JSON that stays: cheap while it moves through the upper levels, tight where it rests.
-        Family::Records | Family::Receipts | Family::Headers | Family::Offsets => {
+        // Read at random by each block: unpacking has to be cheap.
+        Family::Records => options.set_compression_type(DBCompressionType::Lz4),
+        // What stays and is seldom read: cheap while it moves through the upper levels, tight where it rests.
+        Family::Receipts | Family::Headers | Family::Offsets => {
             options.set_compression_type(DBCompressionType::Lz4);
             options.set_bottommost_compression_type(DBCompressionType::Zstd);
         }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use lyceum_protocol::{BlockHash, ChainSpec};
 
@@ -173,10 +174,76 @@ fn a_damaged_table_is_named() {
     assert_eq!(refused.reason(), "store_damaged");
 }
 
+/// Tells the child the small disk to fill.
+const SMALL_DISK_VARIABLE: &str = "LYCEUM_SMALL_DISK";
+
+/// The child's part, on a file system of 12 MB of its own; nothing in an ordinary run.
 #[test]
-fn a_full_disk_has_its_own_name() {
+fn small_disk_child() {
+    let Some(folder) = std::env::var_os(SMALL_DISK_VARIABLE) else {
+        return;
+    };
+    let folder = Path::new(&folder);
+    let ballast = folder.join("ballast");
+    fs::write(&ballast, vec![1; 8 << 20]).unwrap();
+    let mut miner = Miner::new(25);
+    let open = |miner: &Miner| Store::open(folder, &miner.spec, miner.genesis(), &options());
+    let mut store = open(&miner).unwrap();
+    let mut chain = Vec::new();
+    let refused = loop {
+        let mut made = miner.next();
+        // Padding that is not hashed: enough text for the disk to fill up soon.
+        made.line.push('~');
+        made.line.push_str(&"A".repeat(100_000));
+        let mut batch = store.begin();
+        batch.connect(made.block()).unwrap();
+        let committed = batch.commit(Durability::Synced);
+        chain.push(made);
+        if let Err(refused) = committed {
+            break refused;
+        }
+    };
+    assert!(matches!(refused, StoreError::DiskFull { .. }), "{refused}");
+    drop(store);
+    fs::remove_file(ballast).unwrap();
+    let store = open(&miner).unwrap();
+    let tip = store.read().tip().unwrap().unwrap();
+    let last = chain.len() - 2;
+    assert_eq!(
+        tip.hash,
+        chain[last].header.hash(),
+        "what was committed stands"
+    );
+    drop(store);
+    let mut store = open(&miner).unwrap();
+    connect(&mut store, &chain[last + 1]);
+}
+
+#[test]
+fn a_full_disk_is_named_and_loses_nothing() {
     let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
     let named = StoreError::io(Path::new("/folder"), full);
     assert_eq!(named.reason(), "disk_full");
     assert!(named.to_string().contains("free some"));
+
+    // A file system of its own, where the system lets us have one.
+    let folder = tempfile::tempdir().unwrap();
+    let isolated = ["--user", "--map-root-user", "--mount", "sh", "-c"];
+    let mount = "mount -t tmpfs -o size=12m none \"$LYCEUM_SMALL_DISK\"";
+    let run = |script: &str| {
+        let mut command = Command::new("unshare");
+        command
+            .args(isolated)
+            .arg(script)
+            .arg(std::env::current_exe().unwrap());
+        command.env(SMALL_DISK_VARIABLE, folder.path());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    if run(mount) {
+        let child = "exec \"$0\" --exact tests::damage::small_disk_child";
+        assert!(run(&format!("{mount} && {child}")));
+    } else {
+        eprintln!("no small file system to be had: only the error's name is tested");
+    }
 }

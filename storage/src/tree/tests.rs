@@ -213,7 +213,7 @@ fn small_trees_hash_as_documented() {
     let mut pages = MapPages::default();
     assert_eq!(root(&pages).unwrap(), EMPTY);
     let (key, value) = (hash_bytes(b"a/b/c"), hash_bytes(b"{}"));
-    let leaf = sha256(&[b"JMT::LeafNode", &key, &value]);
+    let leaf = hash_bytes(&[&b"JMT::LeafNode"[..], &key, &value].concat());
     assert_eq!(update(&mut pages, &[(key, Some(value))]).unwrap(), leaf);
     assert_eq!(update(&mut pages, &[(key, None)]).unwrap(), EMPTY);
     assert_eq!(pages, MapPages::default());
