@@ -111,6 +111,14 @@ pub(crate) enum Op {
         d: u32,
         z: u32,
     },
+    /// `Move`, then `x x >`, `c x >`; c is not x
+    MoveSet {
+        a: u32,
+        b: u32,
+        z: u32,
+        x: u32,
+        c: u32,
+    },
     /// `SubTake`, then a `SubJumpElse` whose operands are in memory
     SubTakeElse { a: u32, t: u32, k: u32, o: u32 },
     /// `MoveElse` whose branch goes on behind it, where the cell is tested again, with an other way if `pair`: a test of equality
@@ -387,6 +395,7 @@ impl Decoded {
             Op::SubSub { .. } | Op::ClearSub { .. } | Op::ClearSubFrom { .. } => work.push(pc + 6),
             Op::SetSet { .. } => work.push(pc + 12),
             Op::Take { .. } => work.push(pc + 15),
+            Op::MoveSet { .. } => work.push(pc + 18),
             Op::MoveMove { .. } => work.push(pc + 24),
             Op::MoveElse { .. } => work.extend(branch_targets(memory, pc + 12)),
             Op::MoveEqual { .. } => work.extend(equal_targets(memory, pc + 12)),

@@ -131,6 +131,7 @@ fn apply<const SPECIALS: bool>(
         Op::SubSubTake { a, b, t, k, o } => take::<SPECIALS>(memory, [a, b], [t, k, o], pc),
         Op::MoveElse { a, b, z } => copy::<SPECIALS>(memory, a, b, z)
             .map(|()| then((4, pc + 12), branch_else::<SPECIALS>(memory, pc + 12))),
+        Op::MoveSet { a, b, z, x, c } => move_set::<SPECIALS>(memory, [a, b, z, x, c], pc),
         Op::MoveMove { a, b, c, d, z } => move_move::<SPECIALS>(memory, [a, b, c, d, z], pc),
         Op::SubTakeElse { a, t, k, o } => take::<SPECIALS>(memory, [a], [t, k, o], pc)
             .map(|made| then(made, branch_else::<SPECIALS>(memory, made.1))),
@@ -375,6 +376,19 @@ fn move_move<const SPECIALS: bool>(
     copy::<SPECIALS>(memory, a, b, z)?;
     let second = copy::<SPECIALS>(memory, c, d, z).map(|()| (4, pc + 24));
     Some(then((4, pc + 12), second))
+}
+
+#[inline(always)]
+fn move_set<const SPECIALS: bool>(
+    memory: &mut [i64],
+    [a, b, z, x, c]: [u32; 5],
+    pc: usize,
+) -> Option<(u64, usize)> {
+    copy::<SPECIALS>(memory, a, b, z)?;
+    let set = left::<SPECIALS>(memory, 0, c)
+        .and_then(|value| store(memory, x, value))
+        .map(|()| (2, pc + 18));
+    Some(then((4, pc + 12), set))
 }
 
 /// A step with `result` that branches to `next`, or goes on with the `SubJumpElse` at `at`.

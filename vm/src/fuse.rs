@@ -180,7 +180,10 @@ fn longer_move(run: &[Static], [a, b, z]: [u32; 3], next: u32) -> (Op, usize) {
             Some((Some(c), d, y, _)) if d == clear.b && c != d && y == z && rest[2].falls => {
                 (Op::MoveMove { a, b, c, d, z }, 8)
             }
-            _ => (Op::Move { a, b, z, next }, 4),
+            _ => match set(clear, rest.first()) {
+                Some((x, c)) => (Op::MoveSet { a, b, z, x, c }, 6),
+                None => (Op::Move { a, b, z, next }, 4),
+            },
         },
         _ => (Op::Move { a, b, z, next }, 4),
     }
@@ -224,13 +227,7 @@ fn sets(run: &[Static]) -> Option<(Op, usize)> {
     let [s0, s1, s2, s3, ..] = *run else {
         return None;
     };
-    let set = |clear: Static, sub: Static| {
-        let target = clear.falls && clear.clears() && sub.falls && sub.b == clear.b;
-        sub.a
-            .filter(|&a| target && a != clear.b)
-            .map(|a| (clear.b, a))
-    };
-    let ((x, a), (y, b)) = (set(s0, s1)?, set(s2, s3)?);
+    let ((x, a), (y, b)) = (set(s0, Some(&s1))?, set(s2, Some(&s3))?);
     Some((Op::SetSet { x, a, y, b }, 4))
 }
 
@@ -240,4 +237,11 @@ fn added(run: &[Static]) -> Option<(Option<u32>, u32, u32, u32)> {
     let z = s2.b;
     let matches = s0.falls && s1.falls && s2.clears() && s0.b == z && s1.a == Some(z);
     (matches && s1.b != z).then_some((s0.a, s1.b, z, s2.next))
+}
+
+/// x and a of `x x >`, `a x >`.
+fn set(clear: Static, sub: Option<&Static>) -> Option<(u32, u32)> {
+    let sub = sub.filter(|sub| sub.falls && sub.b == clear.b)?;
+    let a = sub.a.filter(|&a| a != clear.b)?;
+    (clear.falls && clear.clears()).then_some((clear.b, a))
 }

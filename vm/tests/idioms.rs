@@ -41,6 +41,8 @@ fn moves([a, b, c, z]: [i64; 4]) -> Vec<Vec<[i64; 3]>> {
         [&move_b[..], &[[c, b, JUMP], [z, z, OTHER]]].concat(),
         [&move_b[..], &[[c, a, JUMP], [b, b, OTHER]]].concat(),
         [&move_b[..], &move_a[..]].concat(),
+        [&move_b[..], &[[c, c, NEXT], [a, c, NEXT]]].concat(),
+        [&move_b[..], &[[a, a, NEXT], [z, a, NEXT], [c, b, NEXT]]].concat(),
         [
             &move_b[..],
             &[[c, b, BEHIND], [z, z, OTHER]],
