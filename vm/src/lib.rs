@@ -74,6 +74,7 @@ mod fuzz;
 pub mod gas;
 mod halt;
 mod inverse;
+mod loops;
 mod machine;
 mod modulus;
 mod notation;

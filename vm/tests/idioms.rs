@@ -9,8 +9,68 @@ const DATA: i64 = 60;
 const JUMP: i64 = -100;
 const OTHER: i64 = -200;
 const NEXT: i64 = -300;
+/// The step after the next one.
+const BEHIND: i64 = -400;
 
 const VALUES: [i64; 9] = [-2, -1, 0, 1, 2, 61, i64::MIN, i64::MAX, i64::MIN + 1];
+
+/// The idioms that move values, and tests of what was moved.
+fn moves([a, b, c, z]: [i64; 4]) -> Vec<Vec<[i64; 3]>> {
+    let add = [[a, z, NEXT], [z, b, NEXT], [z, z, NEXT]];
+    let more = [[c, z, NEXT], [z, a, NEXT], [z, z, NEXT]];
+    let (move_b, move_a) = (
+        [&[[b, b, NEXT]], &add[..]].concat(),
+        [&[[a, a, NEXT]], &more[..]].concat(),
+    );
+    let take = [
+        [b, b, NEXT],
+        [c, b, NEXT],
+        [z, b, NEXT],
+        [z, z, NEXT],
+        [c, z, NEXT],
+    ];
+    let sub_take = [&[[a, z, NEXT]], &take[..]].concat();
+    vec![
+        take.to_vec(),
+        sub_take.clone(),
+        [&sub_take[..], &[[c, b, JUMP], [z, z, OTHER]]].concat(),
+        [&sub_take[..], &[[c, b, JUMP], [a, b, OTHER]]].concat(),
+        [&[[b, z, NEXT]], &sub_take[..]].concat(),
+        [&[[c, a, NEXT], [c, a, NEXT]], &sub_take[..]].concat(),
+        vec![[b, b, NEXT], [a, b, NEXT], [c, c, NEXT], [z, c, NEXT]],
+        [&move_b[..], &[[c, b, JUMP], [z, z, OTHER]]].concat(),
+        [&move_b[..], &[[c, a, JUMP], [b, b, OTHER]]].concat(),
+        [&move_b[..], &move_a[..]].concat(),
+        [&move_b[..], &[[c, c, NEXT], [a, c, NEXT]]].concat(),
+        [&move_b[..], &[[a, a, NEXT], [z, a, NEXT], [c, b, NEXT]]].concat(),
+        [
+            &move_b[..],
+            &[[c, b, BEHIND], [z, z, OTHER]],
+            &[[c, b, JUMP], [z, z, OTHER]],
+        ]
+        .concat(),
+        [
+            &move_b[..],
+            &[[c, b, BEHIND], [z, z, OTHER]],
+            &[[a, b, JUMP], [z, a, NEXT]],
+        ]
+        .concat(),
+        [
+            &sub_take[..],
+            &[[c, b, BEHIND], [z, z, OTHER]],
+            &[[c, b, OTHER], [a, a, JUMP]],
+        ]
+        .concat(),
+        [
+            &sub_take[..],
+            &[[c, b, BEHIND], [z, z, OTHER]],
+            &[[z, b, OTHER], [a, b, NEXT]],
+        ]
+        .concat(),
+        vec![[a, b, JUMP], [c, z, OTHER], [a, a, NEXT]],
+        vec![[a, b, OTHER], [z, c, NEXT], [b, b, JUMP]],
+    ]
+}
 
 /// The idioms over cells a, b, c and z.
 fn idioms([a, b, c, z]: [i64; 4]) -> Vec<Vec<[i64; 3]>> {
@@ -51,10 +111,15 @@ fn program(idiom: &[[i64; 3]], values: [i64; 4], pointer: Option<usize>) -> Vec<
     let [jump, other] = [end + 9, end + 12];
     for (index, &[a, b, c]) in idiom.iter().enumerate() {
         let next = i64::try_from(3 * index + 3).unwrap();
-        let c = [(NEXT, next), (JUMP, jump), (OTHER, other)]
-            .into_iter()
-            .find(|(from, _)| *from == c)
-            .map_or(c, |(_, to)| to);
+        let c = [
+            (NEXT, next),
+            (BEHIND, next + 3),
+            (JUMP, jump),
+            (OTHER, other),
+        ]
+        .into_iter()
+        .find(|(from, _)| *from == c)
+        .map_or(c, |(_, to)| to);
         cells.extend([a, b, c]);
     }
     // Counters 56, 57 and 58 tell which way was taken; 55 is the rounds left, 54 is 1.
@@ -92,7 +157,8 @@ fn fused_idioms_do_what_their_steps_do() {
     let mut state = 1_usize;
     for alias in 0..256_i64 {
         let cells = [alias % 4, alias / 4 % 4, alias / 16 % 4, alias / 64].map(|cell| DATA + cell);
-        for (index, idiom) in idioms(cells).iter().enumerate() {
+        let all = [moves(cells), idioms(cells)].concat();
+        for (index, idiom) in all.iter().enumerate() {
             let pointers = (0..idiom.len()).map(Some).chain([None]);
             for pointer in pointers {
                 for round in 0..24 {
