@@ -18,7 +18,7 @@ test: lint doc deny  ## every quick check: format, lints, documentation, tests
 	$(ROCKSDB) cargo test --workspace --quiet
 
 testnet:         ## a local network of real nodes, live in the terminal
-	@$(ROCKSDB) cargo run --quiet --release -p lyceum-netsim -- up
+	@cargo run --quiet --release -p lyceum-netsim -- up
 
 crash:           ## kill an importing process 200 times (CRASH_KILLS), and at every write point
 	LYCEUM_CRASH_KILLS=$(CRASH_KILLS) $(ROCKSDB) cargo test --package lyceum-storage --lib --quiet -- --nocapture crash

@@ -5,11 +5,18 @@
 //! start, so static writes need no check at run time; a write to an address found at run time looks at the mark, and one that hits a
 //! covered cell drops the operations over it. A cell becomes volatile once, so the work is bounded by the size of the code.
 
-/// Steps of the longest operation.
-pub(crate) const STEPS_MAX: usize = 8;
+use crate::fuse::fuse;
+use crate::loops;
+
+/// Steps of the longest operation that is no loop.
+pub(crate) const STEPS_MAX: usize = 10;
+
+/// Steps looked at for one operation: an idiom that starts among its first ones is seen whole.
+const WINDOW: usize = 16;
 
 /// Cells of the longest operation; a write to a cell can concern operations that start this far before it.
-const SPAN_MAX: usize = 3 * STEPS_MAX;
+const SPAN_MAX: usize = 3 * loops::STEPS_MAX;
+const _: () = assert!(loops::STEPS_MAX >= STEPS_MAX);
 
 const COVERED: u8 = 1;
 const VOLATILE: u8 = 2;
@@ -32,21 +39,19 @@ pub(crate) enum Op {
     Sub { a: u32, b: u32 },
     /// `a b next`
     SubJump { a: u32, b: u32, next: u32 },
-    /// `a b next`, `z z other`: the second step only where the first falls through.
+    /// `a b next`, `z z other`: the second step only where the first falls through; `to` is next and other.
     SubJumpElse {
         a: u32,
         b: u32,
-        next: u32,
         z: u32,
-        other: u32,
+        to: [u32; 2],
     },
-    /// `a b next`, `c b other`: two tests of a cell, the second only where the first falls through; c is not b.
+    /// `a b next`, `c b other`: two tests of a cell, the second only where the first falls through; c is not b, `to` as before.
     SubJumpTwice {
         a: u32,
         c: u32,
         b: u32,
-        next: u32,
-        other: u32,
+        to: [u32; 2],
     },
     /// `x x >`, `y y next`
     ClearClear { x: u32, y: u32, next: u32 },
@@ -58,12 +63,22 @@ pub(crate) enum Op {
     SubSub { a: u32, b: u32, c: u32, d: u32 },
     /// `a b >` for each of some steps; the operands are in memory.
     Subs { count: u32 },
-    /// `a z >`, `z b >`, `z z next`; z differs from a and b
+    /// `a z >`, `z b >`, `z z next`; z is not b
     Add { a: u32, b: u32, z: u32, next: u32 },
-    /// `a z >`, `z b >`, `z z >`, `z b next`: a sum and a test of it; z differs from a and b
+    /// `a z >`, `z b >`, `z z >`, `z b next`: a sum and a test of it; z is not b
     AddTest { a: u32, b: u32, z: u32, next: u32 },
-    /// `b b >`, `a z >`, `z b >`, `z z next`; a, b and z differ
+    /// `b b >`, `a z >`, `z b >`, `z z next`; b is neither a nor z
     Move { a: u32, b: u32, z: u32, next: u32 },
+    /// `Add`, then `z z next`, which only goes elsewhere
+    AddJump { a: u32, b: u32, z: u32, next: u32 },
+    /// `Add`, then a `SubJumpElse` whose operands are in memory
+    AddElse { a: u32, b: u32, z: u32 },
+    /// `Add`, then a `SubJumpTwice` whose operands are in memory
+    AddTwice { a: u32, b: u32, z: u32 },
+    /// `Subs`, then a `SubJumpElse`, all operands in memory
+    SubsElse { count: u32 },
+    /// `Subs`, then a `SubJumpTwice`, all operands in memory
+    SubsTwice { count: u32 },
     /// `x x >`, `[a] b >`, the second step's A read at run time
     ClearSubFrom { x: u32, b: u32 },
     /// As `Add`, its first step's A read at run time
@@ -72,21 +87,71 @@ pub(crate) enum Op {
     AddTestFrom { b: u32, z: u32, next: u32 },
     /// As `Move`, its second step's A read at run time
     MoveFrom { b: u32, z: u32, next: u32 },
+    /// `x x >`, `a x >`, `y y >`, `b y >`; a is not x, b is not y
+    SetSet { x: u32, a: u32, y: u32, b: u32 },
+    /// `t t >`, `k t >`, `o t >`, `o o >`, `k o >`; the three are different
+    Take { t: u32, k: u32, o: u32 },
+    /// `a o >`, then a `Take`; a is not o
+    SubTake { a: u32, t: u32, k: u32, o: u32 },
+    /// `a o >`, `b o >`, then a `Take`; neither is o
+    SubSubTake {
+        a: u32,
+        b: u32,
+        t: u32,
+        k: u32,
+        o: u32,
+    },
+    /// `Move`, then a `SubJumpElse` whose operands are in memory
+    MoveElse { a: u32, b: u32, z: u32 },
+    /// Two of `Move`, with the same z
+    MoveMove {
+        a: u32,
+        b: u32,
+        c: u32,
+        d: u32,
+        z: u32,
+    },
+    /// `Move`, then `x x >`, `c x >`; c is not x
+    MoveSet {
+        a: u32,
+        b: u32,
+        z: u32,
+        x: u32,
+        c: u32,
+    },
+    /// `SubTake`, then a `SubJumpElse` whose operands are in memory
+    SubTakeElse { a: u32, t: u32, k: u32, o: u32 },
+    /// `MoveElse` whose branch goes on behind it, where the cell is tested again, with an other way if `pair`: a test of equality
+    MoveEqual { a: u32, b: u32, z: u32, pair: bool },
+    /// `SubTakeElse` with the same
+    SubTakeEqual {
+        a: u32,
+        t: u32,
+        k: u32,
+        o: u32,
+        pair: bool,
+    },
+    /// `a b next`, then a `SubJumpElse` of another cell whose operands are in memory
+    SubJumpThenElse { a: u32, b: u32, next: u32 },
+    /// A loop of [`loops`], its operands in memory
+    Multiply,
+    /// Another
+    Divide,
 }
 
 /// A step that can be baked, wholly or but for its A.
 #[derive(Clone, Copy)]
-struct Static {
+pub(crate) struct Static {
     /// `None`: something writes the cell of A, so it is read at run time.
-    a: Option<u32>,
-    b: u32,
-    next: u32,
+    pub(crate) a: Option<u32>,
+    pub(crate) b: u32,
+    pub(crate) next: u32,
     /// Whether `next` is the address after the step.
-    falls: bool,
+    pub(crate) falls: bool,
 }
 
 impl Static {
-    fn clears(self) -> bool {
+    pub(crate) fn clears(self) -> bool {
         self.a == Some(self.b)
     }
 }
@@ -171,13 +236,14 @@ impl Decoded {
             self.ops[pc] = Op::Slow;
             return dropped;
         }
-        let run = self.static_run(memory, pc);
-        let (op, steps) = match fuse(&run) {
-            Some(fused) => fused,
-            None => (self.unbaked(memory, pc), 0),
-        };
-        for step in &run[..steps] {
-            self.volatile(step.b as usize, &mut dropped);
+        let found = loops::find(pc, |at| self.static_step(memory, at));
+        let (op, steps) = found
+            .or_else(|| fuse(&self.static_run(memory, pc)))
+            .map(|(op, steps)| self.equal(memory, pc, op, steps))
+            .unwrap_or_else(|| (self.unbaked(memory, pc), 0));
+        for step in 0..steps {
+            // A baked target is an address.
+            self.volatile(memory[pc + 3 * step + 1] as usize, &mut dropped);
         }
         for mark in &mut self.marks[pc..pc + 3 * steps] {
             if *mark & VOLATILE == 0 {
@@ -186,6 +252,39 @@ impl Decoded {
         }
         self.ops[pc] = op;
         dropped
+    }
+
+    /// `op` with the second test of its cell, if it is a first one and that lies behind it.
+    fn equal(&self, memory: &[i64], pc: usize, op: Op, steps: usize) -> (Op, usize) {
+        if !matches!(op, Op::MoveElse { .. } | Op::SubTakeElse { .. }) {
+            return (op, steps);
+        }
+        let at = pc + 3 * steps;
+        let (first, second) = (
+            self.static_step(memory, at - 6),
+            self.static_step(memory, at),
+        );
+        let (Some(first), Some(second)) = (first, second) else {
+            return (op, steps);
+        };
+        let other = self.static_step(memory, at + 3).filter(|s| s.clears());
+        let (pair, more) = (other.is_some(), 1 + usize::from(other.is_some()));
+        let end = at + 3 * more;
+        let code = |b: i64| usize::try_from(b).is_ok_and(|b| (pc..end).contains(&b));
+        let writes_code = (0..steps + more).any(|step| code(memory[pc + 3 * step + 1]));
+        let tests = first.next as usize == at
+            && second.b == first.b
+            && second.a.is_some_and(|a| a != second.b)
+            && !second.falls;
+        if !tests || writes_code {
+            return (op, steps);
+        }
+        let op = match op {
+            Op::MoveElse { a, b, z } => Op::MoveEqual { a, b, z, pair },
+            Op::SubTakeElse { a, t, k, o } => Op::SubTakeEqual { a, t, k, o, pair },
+            op => op,
+        };
+        (op, steps + more)
     }
 
     /// How to run a step that cannot be baked; right whatever its cells become.
@@ -203,9 +302,9 @@ impl Decoded {
 
     /// The longest run of steps from `pc` on that could become one operation.
     fn static_run(&self, memory: &[i64], pc: usize) -> Vec<Static> {
-        let mut run: Vec<Static> = Vec::with_capacity(STEPS_MAX);
+        let mut run: Vec<Static> = Vec::with_capacity(WINDOW);
         let mut at = pc;
-        while run.len() < STEPS_MAX {
+        while run.len() < WINDOW {
             let Some(step) = self.static_step(memory, at) else {
                 break;
             };
@@ -219,11 +318,14 @@ impl Decoded {
             let after_branch = run.last().is_some_and(|last| !last.falls);
             let second_test =
                 |last: Static| last.b == step.b && step.a.is_some_and(|c| c != step.b);
-            if after_branch && !step.clears() && !run.last().copied().is_some_and(second_test) {
+            // Nor are two branches in a row one, but at the very start, with the other way of the second.
+            let in_a_row = run.len() == 1 && !step.falls && !step.clears() && step.a.is_some();
+            let second = after_branch && run.last().copied().is_some_and(second_test);
+            if after_branch && !step.clears() && !second && !in_a_row {
                 break;
             }
             run.push(step);
-            if after_branch || (!step.falls && step.clears()) {
+            if (after_branch && (step.clears() || second)) || (!step.falls && step.clears()) {
                 break;
             }
             at = end;
@@ -264,6 +366,20 @@ impl Decoded {
         })
     }
 
+    /// Where the step at `pc` is likely to go on. A jump, input, output or port never falls through: what lies behind it may be data,
+    /// and data taken for code would make every write to it a write to code.
+    fn step_targets(&self, memory: &[i64], pc: usize) -> impl Iterator<Item = usize> {
+        let known = |offset: usize| {
+            let mark = self.marks.get(pc + offset)?;
+            (mark & VOLATILE == 0).then_some(memory[pc + offset])
+        };
+        let (a, b) = (known(0), known(1));
+        let port = [a, b].into_iter().flatten().any(|cell| cell < 0);
+        let falls = !port && (a.is_none() || a != b);
+        let target = memory.get(pc + 2).and_then(|&c| usize::try_from(c).ok());
+        falls.then_some(pc + 3).into_iter().chain(target)
+    }
+
     fn successors(&self, memory: &[i64], pc: usize, work: &mut Vec<usize>) {
         let jump = |next: u32| {
             if next == NEXT_HALT {
@@ -274,19 +390,34 @@ impl Decoded {
         };
         match self.ops[pc] {
             Op::Undecoded => {}
-            Op::Slow | Op::Step => {
-                work.push(pc + 3);
-                work.extend(memory.get(pc + 2).and_then(|&c| usize::try_from(c).ok()));
-            }
+            Op::Slow | Op::Step => work.extend(self.step_targets(memory, pc)),
             Op::Sub { .. } => work.push(pc + 3),
             Op::SubSub { .. } | Op::ClearSub { .. } | Op::ClearSubFrom { .. } => work.push(pc + 6),
-            Op::Subs { count } => work.push(pc + 3 * count as usize),
-            Op::SubJumpElse { next, other, .. } => {
-                work.extend(jump(next).into_iter().chain(jump(other)))
+            Op::SetSet { .. } => work.push(pc + 12),
+            Op::Take { .. } => work.push(pc + 15),
+            Op::MoveSet { .. } => work.push(pc + 18),
+            Op::MoveMove { .. } => work.push(pc + 24),
+            Op::MoveElse { .. } => work.extend(branch_targets(memory, pc + 12)),
+            Op::MoveEqual { .. } => work.extend(equal_targets(memory, pc + 12)),
+            Op::SubTakeEqual { .. } => work.extend(equal_targets(memory, pc + 18)),
+            Op::SubTakeElse { .. } => work.extend(branch_targets(memory, pc + 18)),
+            Op::SubJumpThenElse { next, .. } => {
+                work.extend(branch_targets(memory, pc + 3).into_iter().chain(jump(next)));
             }
+            Op::SubTake { .. } => work.push(pc + 18),
+            Op::SubSubTake { .. } => work.push(pc + 21),
+            // And its own steps, for a round that goes a step at a time.
+            Op::Multiply => work.extend((1..=12).map(|step| pc + 3 * step)),
+            Op::Divide => work.extend((1..=14).map(|step| pc + 3 * step)),
+            Op::Subs { count } => work.push(pc + 3 * count as usize),
+            Op::SubJumpElse { to, .. } => work.extend(to.into_iter().filter_map(jump)),
             Op::SubJump { next, .. } => work.extend([pc + 3].into_iter().chain(jump(next))),
-            Op::SubJumpTwice { next, other, .. } => {
-                work.extend([pc + 6].into_iter().chain(jump(next)).chain(jump(other)));
+            Op::AddElse { .. } | Op::AddTwice { .. } => work.extend(branch_targets(memory, pc + 9)),
+            Op::SubsElse { count } | Op::SubsTwice { count } => {
+                work.extend(branch_targets(memory, pc + 3 * count as usize));
+            }
+            Op::SubJumpTwice { to, .. } => {
+                work.extend(to.into_iter().filter_map(jump).chain([pc + 6]));
             }
             Op::AddTest { next, .. } | Op::AddTestFrom { next, .. } => {
                 work.extend([pc + 12].into_iter().chain(jump(next)));
@@ -296,136 +427,23 @@ impl Decoded {
             | Op::SubClear { next, .. }
             | Op::Add { next, .. }
             | Op::Move { next, .. }
+            | Op::AddJump { next, .. }
             | Op::AddFrom { next, .. }
             | Op::MoveFrom { next, .. } => work.extend(jump(next)),
         }
     }
 }
 
-/// The longest operation that the first steps of a run make, and its number of steps.
-///
-/// All steps of a run fall through but the last, or the last but one where the last is its other way.
-fn fuse(run: &[Static]) -> Option<(Op, usize)> {
-    if let Some(idiom) = idiom(run) {
-        return Some(idiom);
-    }
-    // Plain steps up to the next idiom.
-    let plain = (0..run.len())
-        .find(|&at| at > 0 && idiom(&run[at..]).is_some())
-        .unwrap_or(run.len());
-    let falling = run[..plain]
-        .iter()
-        .take_while(|step| step.falls && step.a.is_some())
-        .count();
-    if falling > 2 {
-        return Some((
-            Op::Subs {
-                count: u32::try_from(falling).ok()?,
-            },
-            falling,
-        ));
-    }
-    let (s0, s1) = (*run.first()?, run[..plain].get(1).copied());
-    let a = s0.a?;
-    let pair = s1.filter(|_| s0.falls).and_then(|s1| pair(s0, s1));
-    Some(match (pair, s1) {
-        (Some(pair), _) => (pair, 2),
-        (None, Some(s1)) if !s0.falls && !s1.clears() => {
-            let (b, next, other) = (s0.b, s0.next, s1.next);
-            (
-                Op::SubJumpTwice {
-                    a,
-                    c: s1.a?,
-                    b,
-                    next,
-                    other,
-                },
-                2,
-            )
-        }
-        (None, Some(s1)) if !s0.falls => (
-            Op::SubJumpElse {
-                a,
-                b: s0.b,
-                next: s0.next,
-                z: s1.b,
-                other: s1.next,
-            },
-            2,
-        ),
-        (None, _) if s0.clears() => (
-            Op::Clear {
-                x: s0.b,
-                next: s0.next,
-            },
-            1,
-        ),
-        (None, _) if s0.falls => (Op::Sub { a, b: s0.b }, 1),
-        (None, _) => (
-            Op::SubJump {
-                a,
-                b: s0.b,
-                next: s0.next,
-            },
-            1,
-        ),
-    })
+/// Where the branch at `at` may go, and its other way, and after both.
+fn branch_targets(memory: &[i64], at: usize) -> Vec<usize> {
+    let targets = [at + 2, at + 5]
+        .into_iter()
+        .filter_map(|c| usize::try_from(*memory.get(c)?).ok());
+    targets.chain([at + 6]).collect()
 }
 
-/// Two steps, the first of which falls through.
-fn pair(s0: Static, s1: Static) -> Option<Op> {
-    let (a, b, c, d, next) = (s0.a?, s0.b, s1.a?, s1.b, s1.next);
-    match (s0.clears(), s1.clears()) {
-        (true, true) => Some(Op::ClearClear { x: b, y: d, next }),
-        (true, false) if s1.falls => Some(Op::ClearSub { x: b, a: c, b: d }),
-        (false, true) => Some(Op::SubClear { a, b, x: d, next }),
-        (false, false) if s1.falls => Some(Op::SubSub { a, b, c, d }),
-        _ => None,
-    }
-}
-
-/// The operations that mean more than their steps one by one.
-fn idiom(run: &[Static]) -> Option<(Op, usize)> {
-    if let [s0, ref rest @ ..] = *run
-        && s0.clears()
-        && s0.falls
-        && let Some((a, b, z, next)) = added(rest)
-        && b == s0.b
-        && a != Some(b)
-    {
-        let op = a.map_or(Op::MoveFrom { b, z, next }, |a| Op::Move { a, b, z, next });
-        return Some((op, 4));
-    }
-    if let Some((a, b, z, next)) = added(run) {
-        if let Some(s3) = run.get(3).filter(|s3| s3.a == Some(z) && s3.b == b) {
-            let next = s3.next;
-            return Some((
-                a.map_or(Op::AddTestFrom { b, z, next }, |a| Op::AddTest {
-                    a,
-                    b,
-                    z,
-                    next,
-                }),
-                4,
-            ));
-        }
-        return Some((
-            a.map_or(Op::AddFrom { b, z, next }, |a| Op::Add { a, b, z, next }),
-            3,
-        ));
-    }
-    match *run {
-        [s0, s1, ..] if s0.clears() && s0.falls && s1.falls && s1.a.is_none() => {
-            Some((Op::ClearSubFrom { x: s0.b, b: s1.b }, 2))
-        }
-        _ => None,
-    }
-}
-
-/// a, b, z and next of `a z >`, `z b >`, `z z next`.
-fn added(run: &[Static]) -> Option<(Option<u32>, u32, u32, u32)> {
-    let [s0, s1, s2, ..] = *run else { return None };
-    let z = s2.b;
-    let matches = s0.falls && s1.falls && s2.clears() && s0.b == z && s1.a == Some(z);
-    (matches && s0.a != Some(z) && s1.b != z).then_some((s0.a, s1.b, z, s2.next))
+/// The same for two tests in a row, whether or not the second has an other way.
+fn equal_targets(memory: &[i64], at: usize) -> impl Iterator<Item = usize> {
+    let first = branch_targets(memory, at).into_iter();
+    first.chain(branch_targets(memory, at + 6)).chain([at + 9])
 }

@@ -5,8 +5,9 @@
 //! count and every halt.
 
 use crate::decode::{self, Decoded, NEXT_HALT, Op};
+use crate::loops;
 
-/// Steps of the longest operation.
+/// Steps of the longest operation that does not look at the budget itself.
 const STEPS_MAX: u64 = decode::STEPS_MAX as u64;
 
 /// In the domain `paillier`, the memory word of a cell that is no small open integer.
@@ -50,7 +51,7 @@ pub(crate) fn run<const SPECIALS: bool>(
         if budget < STEPS_MAX {
             break Exit::Slow;
         }
-        let Some((steps, next)) = apply::<SPECIALS>(op, memory, decoded, pc) else {
+        let Some((steps, next)) = apply::<SPECIALS>(op, memory, decoded, pc, budget) else {
             break if *op == Op::Undecoded {
                 Exit::Decode
             } else {
@@ -71,6 +72,7 @@ fn apply<const SPECIALS: bool>(
     memory: &mut [i64],
     decoded: &Decoded,
     pc: usize,
+    budget: u64,
 ) -> Option<(u64, usize)> {
     match *op {
         Op::Undecoded | Op::Slow => None,
@@ -79,23 +81,9 @@ fn apply<const SPECIALS: bool>(
         Op::Sub { a, b } => sub::<SPECIALS>(memory, a, b).map(|_| (1, pc + 3)),
         Op::SubJump { a, b, next } => sub::<SPECIALS>(memory, a, b)
             .map(|result| (1, if result <= 0 { next as usize } else { pc + 3 })),
-        Op::SubJumpElse {
-            a,
-            b,
-            next,
-            z,
-            other,
-        } => sub_else::<SPECIALS>(memory, [a, b, z], next as usize, other as usize),
-        Op::SubJumpTwice {
-            a,
-            c,
-            b,
-            next,
-            other,
-        } => sub_twice::<SPECIALS>(memory, [a, c, b], pc, [next, other]),
-        Op::ClearClear { x, y, next } => store(memory, x, 0)
-            .and_then(|()| store(memory, y, 0))
-            .map(|()| (2, next as usize)),
+        Op::SubJumpElse { a, b, z, to } => sub_else::<SPECIALS>(memory, [a, b, z], to),
+        Op::SubJumpTwice { a, c, b, to } => sub_twice::<SPECIALS>(memory, [a, c, b], pc, to),
+        Op::ClearClear { x, y, next } => clear_clear(memory, x, y).map(|()| (2, next as usize)),
         Op::ClearSub { x, a, b } => clear_sub::<SPECIALS>(memory, x, a, b).map(|()| (2, pc + 6)),
         Op::SubClear { a, b, x, next } => sub::<SPECIALS>(memory, a, b)
             .and_then(|_| store(memory, x, 0))
@@ -105,12 +93,23 @@ fn apply<const SPECIALS: bool>(
         }
         Op::Subs { count } => subs::<SPECIALS>(memory, pc, count),
         Op::Add { a, b, z, next } => add::<SPECIALS>(memory, a, b, z).map(|_| (3, next as usize)),
+        Op::AddJump { a, b, z, next } => {
+            add::<SPECIALS>(memory, a, b, z).map(|_| (4, next as usize))
+        }
+        Op::AddElse { a, b, z } => add::<SPECIALS>(memory, a, b, z)
+            .map(|_| then((3, pc + 9), branch_else::<SPECIALS>(memory, pc + 9))),
+        Op::AddTwice { a, b, z } => add::<SPECIALS>(memory, a, b, z)
+            .map(|_| then((3, pc + 9), branch_twice::<SPECIALS>(memory, pc + 9))),
+        Op::SubsElse { count } => subs_then::<SPECIALS>(memory, pc, count, branch_else::<SPECIALS>),
+        Op::SubsTwice { count } => {
+            subs_then::<SPECIALS>(memory, pc, count, branch_twice::<SPECIALS>)
+        }
         Op::AddTest { a, b, z, next } => add::<SPECIALS>(memory, a, b, z)
             .map(|sum| (4, if sum <= 0 { next as usize } else { pc + 12 })),
-        Op::AddTestFrom { b, z, next } => operand(memory, pc)
-            .filter(|&a| a != z)
-            .and_then(|a| add::<SPECIALS>(memory, a, b, z))
-            .map(|sum| (4, if sum <= 0 { next as usize } else { pc + 12 })),
+        Op::AddTestFrom { b, z, next } => {
+            let sum = add::<SPECIALS>(memory, operand(memory, pc)?, b, z)?;
+            Some((4, if sum <= 0 { next as usize } else { pc + 12 }))
+        }
         Op::Move { a, b, z, next } => {
             copy::<SPECIALS>(memory, a, b, z).map(|()| (4, next as usize))
         }
@@ -118,13 +117,32 @@ fn apply<const SPECIALS: bool>(
             .and_then(|a| clear_sub::<SPECIALS>(memory, x, a, b))
             .map(|()| (2, pc + 6)),
         Op::AddFrom { b, z, next } => operand(memory, pc)
-            .filter(|&a| a != z)
             .and_then(|a| add::<SPECIALS>(memory, a, b, z))
             .map(|_| (3, next as usize)),
         Op::MoveFrom { b, z, next } => operand(memory, pc + 3)
-            .filter(|&a| a != z && a != b)
+            .filter(|&a| a != b)
             .and_then(|a| copy::<SPECIALS>(memory, a, b, z))
             .map(|()| (4, next as usize)),
+        Op::SetSet { x, a, y, b } => {
+            set_set::<SPECIALS>(memory, [x, a, y, b]).map(|()| (4, pc + 12))
+        }
+        Op::Take { t, k, o } => take::<SPECIALS>(memory, [], [t, k, o], pc),
+        Op::SubTake { a, t, k, o } => take::<SPECIALS>(memory, [a], [t, k, o], pc),
+        Op::SubSubTake { a, b, t, k, o } => take::<SPECIALS>(memory, [a, b], [t, k, o], pc),
+        Op::MoveElse { a, b, z } => copy::<SPECIALS>(memory, a, b, z)
+            .map(|()| then((4, pc + 12), branch_else::<SPECIALS>(memory, pc + 12))),
+        Op::MoveSet { a, b, z, x, c } => move_set::<SPECIALS>(memory, [a, b, z, x, c], pc),
+        Op::MoveMove { a, b, c, d, z } => move_move::<SPECIALS>(memory, [a, b, c, d, z], pc),
+        Op::SubTakeElse { a, t, k, o } => take::<SPECIALS>(memory, [a], [t, k, o], pc)
+            .map(|made| then(made, branch_else::<SPECIALS>(memory, made.1))),
+        Op::MoveEqual { a, b, z, pair } => copy::<SPECIALS>(memory, a, b, z)
+            .map(|()| then((4, pc + 12), equal::<SPECIALS>(memory, pc + 12, pair))),
+        Op::SubTakeEqual { a, t, k, o, pair } => take::<SPECIALS>(memory, [a], [t, k, o], pc)
+            .map(|made| then(made, equal::<SPECIALS>(memory, made.1, pair))),
+        Op::SubJumpThenElse { a, b, next } => sub::<SPECIALS>(memory, a, b)
+            .map(|result| else_at::<SPECIALS>(memory, result, next, pc + 3)),
+        Op::Multiply => loops::multiply::<SPECIALS>(memory, pc, budget),
+        Op::Divide => loops::divide::<SPECIALS>(memory, pc, budget),
     }
 }
 
@@ -161,24 +179,89 @@ fn subs<const SPECIALS: bool>(memory: &mut [i64], pc: usize, count: u32) -> Opti
     (done > 0).then_some((done as u64, pc + 3 * done))
 }
 
+/// [`subs`], and a branch where all of them went.
+#[inline(always)]
+fn subs_then<const SPECIALS: bool>(
+    memory: &mut [i64],
+    pc: usize,
+    count: u32,
+    branch: impl FnOnce(&mut [i64], usize) -> Option<(u64, usize)>,
+) -> Option<(u64, usize)> {
+    let (steps, at) = subs::<SPECIALS>(memory, pc, count)?;
+    let more = if steps == u64::from(count) {
+        branch(memory, at)
+    } else {
+        None
+    };
+    Some(then((steps, at), more))
+}
+
+/// What was made, and what follows it; where that is not to be made, the next operation deals with it.
+#[inline(always)]
+fn then(made: (u64, usize), more: Option<(u64, usize)>) -> (u64, usize) {
+    more.map_or(made, |(steps, next)| (made.0 + steps, next))
+}
+
+/// The `SubJumpElse` at `at`, its operands in memory. (−1 as C is [`NEXT_HALT`] when cut to 32 bits; baked cells fit otherwise.)
+#[inline(always)]
+fn branch_else<const SPECIALS: bool>(memory: &mut [i64], at: usize) -> Option<(u64, usize)> {
+    let &[a, b, next, z, _, other] = memory.get(at..at + 6)?.first_chunk()?;
+    let operands = [a, b, z].map(|cell| cell as u32);
+    sub_else::<SPECIALS>(memory, operands, [next as u32, other as u32])
+}
+
+/// The `SubJumpElse` at `at`, and where it goes on behind itself, the step or the `SubJumpElse` there.
+#[inline(always)]
+fn equal<const SPECIALS: bool>(memory: &mut [i64], at: usize, pair: bool) -> Option<(u64, usize)> {
+    let made = branch_else::<SPECIALS>(memory, at)?;
+    let second = at + 6;
+    if made.1 != second {
+        return Some(made);
+    }
+    if pair {
+        return Some(then(made, branch_else::<SPECIALS>(memory, second)));
+    }
+    let &[a, b, next] = memory.get(second..second + 3)?.first_chunk()?;
+    let more = sub::<SPECIALS>(memory, a as u32, b as u32).map(|result| {
+        let next = if result <= 0 {
+            next as u32 as usize
+        } else {
+            second + 3
+        };
+        (1, next)
+    });
+    Some(then(made, more))
+}
+
+/// The `SubJumpTwice` at `at`, its operands in memory.
+#[inline(always)]
+fn branch_twice<const SPECIALS: bool>(memory: &mut [i64], at: usize) -> Option<(u64, usize)> {
+    let &[a, b, next, c, _, other] = memory.get(at..at + 6)?.first_chunk()?;
+    sub_twice::<SPECIALS>(
+        memory,
+        [a, c, b].map(|cell| cell as u32),
+        at,
+        [next as u32, other as u32],
+    )
+}
+
 /// A step that branches to `next`, or clears and goes on at `other`.
 #[inline(always)]
 fn sub_else<const SPECIALS: bool>(
     memory: &mut [i64],
     [a, b, z]: [u32; 3],
-    next: usize,
-    other: usize,
+    [next, other]: [u32; 2],
 ) -> Option<(u64, usize)> {
     if sub::<SPECIALS>(memory, a, b)? <= 0 {
-        return Some((1, next));
+        return Some((1, next as usize));
     }
     store(memory, z, 0)?;
-    Some((2, other))
+    Some((2, other as usize))
 }
 
 /// The small integer at `address`; `None` for a special cell.
 #[inline(always)]
-fn load<const SPECIALS: bool>(memory: &[i64], address: u32) -> Option<i64> {
+pub(crate) fn load<const SPECIALS: bool>(memory: &[i64], address: u32) -> Option<i64> {
     let value = *memory.get(address as usize)?;
     if SPECIALS && value == SPECIAL {
         None
@@ -188,7 +271,7 @@ fn load<const SPECIALS: bool>(memory: &[i64], address: u32) -> Option<i64> {
 }
 
 #[inline(always)]
-fn store(memory: &mut [i64], address: u32, value: i64) -> Option<()> {
+pub(crate) fn store(memory: &mut [i64], address: u32, value: i64) -> Option<()> {
     *memory.get_mut(address as usize)? = value;
     Some(())
 }
@@ -217,15 +300,16 @@ fn sub<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32) -> Option<i64> 
 }
 
 #[inline(always)]
-fn clear_sub<const SPECIALS: bool>(memory: &mut [i64], x: u32, a: u32, b: u32) -> Option<()> {
-    let old = *memory.get(x as usize)?;
+fn clear_clear(memory: &mut [i64], x: u32, y: u32) -> Option<()> {
     store(memory, x, 0)?;
-    if sub::<SPECIALS>(memory, a, b).is_none() {
-        // Neither step is done: the slow path starts at the first.
-        store(memory, x, old)?;
-        return None;
-    }
-    Some(())
+    store(memory, y, 0)
+}
+
+#[inline(always)]
+fn clear_sub<const SPECIALS: bool>(memory: &mut [i64], x: u32, a: u32, b: u32) -> Option<()> {
+    // Where the second step is the slow path's, it makes the first once more: x is 0 either way.
+    store(memory, x, 0)?;
+    sub::<SPECIALS>(memory, a, b).map(|_| ())
 }
 
 #[inline(always)]
@@ -255,6 +339,77 @@ fn copy<const SPECIALS: bool>(memory: &mut [i64], a: u32, b: u32, z: u32) -> Opt
         difference::<SPECIALS>(load::<SPECIALS>(memory, z)?, load::<SPECIALS>(memory, a)?)?;
     store(memory, b, difference::<SPECIALS>(0, negated)?)?;
     store(memory, z, 0)
+}
+
+/// `value` less the integer at `a`.
+#[inline(always)]
+fn left<const SPECIALS: bool>(memory: &[i64], value: i64, a: u32) -> Option<i64> {
+    difference::<SPECIALS>(value, load::<SPECIALS>(memory, a)?)
+}
+
+/// A `Take`, the operands of `before` subtracted from o first.
+#[inline(always)]
+fn take<const SPECIALS: bool>(
+    memory: &mut [i64],
+    before: impl IntoIterator<Item = u32>,
+    [t, k, o]: [u32; 3],
+    pc: usize,
+) -> Option<(u64, usize)> {
+    let mut sum = load::<SPECIALS>(memory, o)?;
+    let mut steps = 5;
+    for a in before {
+        sum = left::<SPECIALS>(memory, sum, a)?;
+        steps += 1;
+    }
+    let negated = left::<SPECIALS>(memory, 0, k)?;
+    store(memory, t, difference::<SPECIALS>(negated, sum)?)?;
+    store(memory, o, negated)?;
+    Some((steps as u64, pc + 3 * steps))
+}
+
+#[inline(always)]
+fn move_move<const SPECIALS: bool>(
+    memory: &mut [i64],
+    [a, b, c, d, z]: [u32; 5],
+    pc: usize,
+) -> Option<(u64, usize)> {
+    copy::<SPECIALS>(memory, a, b, z)?;
+    let second = copy::<SPECIALS>(memory, c, d, z).map(|()| (4, pc + 24));
+    Some(then((4, pc + 12), second))
+}
+
+#[inline(always)]
+fn move_set<const SPECIALS: bool>(
+    memory: &mut [i64],
+    [a, b, z, x, c]: [u32; 5],
+    pc: usize,
+) -> Option<(u64, usize)> {
+    copy::<SPECIALS>(memory, a, b, z)?;
+    let set = left::<SPECIALS>(memory, 0, c)
+        .and_then(|value| store(memory, x, value))
+        .map(|()| (2, pc + 18));
+    Some(then((4, pc + 12), set))
+}
+
+/// A step with `result` that branches to `next`, or goes on with the `SubJumpElse` at `at`.
+#[inline(always)]
+fn else_at<const SPECIALS: bool>(
+    memory: &mut [i64],
+    result: i64,
+    next: u32,
+    at: usize,
+) -> (u64, usize) {
+    if result <= 0 {
+        return (1, next as usize);
+    }
+    then((1, at), branch_else::<SPECIALS>(memory, at))
+}
+
+#[inline(always)]
+fn set_set<const SPECIALS: bool>(memory: &mut [i64], [x, a, y, b]: [u32; 4]) -> Option<()> {
+    // Where the last step is the slow path's, it makes the first two once more: x is the same again, for a is neither x nor written.
+    store(memory, x, left::<SPECIALS>(memory, 0, a)?)?;
+    store(memory, y, left::<SPECIALS>(memory, 0, b)?)
 }
 
 /// Two steps on one cell, each of which may branch.

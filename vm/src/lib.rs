@@ -60,6 +60,8 @@
 //! # Ok::<(), lyceum_vm::offline::OfflineError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 // The machine.
 mod asm;
 mod cell;
@@ -67,10 +69,12 @@ mod code;
 mod decode;
 mod disasm;
 mod fast;
+mod fuse;
 mod fuzz;
 pub mod gas;
 mod halt;
 mod inverse;
+mod loops;
 mod machine;
 mod modulus;
 mod notation;

@@ -185,6 +185,12 @@ impl Machine {
             if let Some(halt) = self.run_fast(limits) {
                 break halt;
             }
+            if let Some(made) = self.step_port(host, limits) {
+                match made {
+                    Ok(()) => continue,
+                    Err(halt) => break halt,
+                }
+            }
             if self.run_plain(limits) {
                 continue;
             }

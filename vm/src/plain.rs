@@ -8,13 +8,19 @@ use crate::fast::SPECIAL;
 use crate::gas;
 use crate::machine::{Domain, Machine};
 
+/// Plain steps made before the decoded operations have their turn again: going back and forth costs as much as some steps.
+const STEPS_IN_A_ROW: u32 = 8;
+
 impl Machine {
     /// Makes plain steps up to one that decoded operations or the slow path take; whether it made any.
     pub(crate) fn run_plain(&mut self, limits: Limits) -> bool {
         if !self.step_plain(limits) {
             return false;
         }
-        while self.decoded.is_slow(self.pc) && self.step_plain(limits) {}
+        let mut made = 1;
+        while (made < STEPS_IN_A_ROW || self.decoded.is_slow(self.pc)) && self.step_plain(limits) {
+            made += 1;
+        }
         true
     }
 

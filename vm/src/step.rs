@@ -98,6 +98,50 @@ impl Machine {
         Ok(made)
     }
 
+    /// [`Machine::step`] where it is a port step among open integers, as contracts make them all the time: the same without the values
+    /// of a step. `None`: it is another step.
+    pub(crate) fn step_port(
+        &mut self,
+        host: &mut dyn Ports,
+        limits: Limits,
+    ) -> Option<Result<(), Halt>> {
+        let at = usize::try_from(self.pc).ok()?;
+        let cells = self.memory.get(at..at.checked_add(3)?)?;
+        let call = PortCall {
+            a: cells[0],
+            b: cells[1],
+        };
+        let open = matches!(self.domain, Domain::Open);
+        if !open || (call.a > -2 && call.b > -2) || self.steps >= limits.steps {
+            return None;
+        }
+        Some(self.open_port(at, call, host, limits))
+    }
+
+    fn open_port(
+        &mut self,
+        at: usize,
+        call: PortCall,
+        host: &mut dyn Ports,
+        limits: Limits,
+    ) -> Result<(), Halt> {
+        let mut meter = Meter {
+            left: limits.gas.saturating_sub(self.gas),
+            spent: 0,
+        };
+        meter.charge(gas::OPEN_STEP)?;
+        self.port(call, host, &mut meter)?;
+        // The port may have written C.
+        let next = self.memory[at + 2];
+        if next < -1 {
+            return Err(Halt::Fault(Fault::Address));
+        }
+        self.steps += 1;
+        self.gas += meter.spent;
+        self.pc = next;
+        Ok(())
+    }
+
     /// The cell at `at`, taken as an address.
     fn address(&mut self, at: usize, meter: &mut Meter) -> Result<i64, Halt> {
         let word = self.memory[at];

@@ -30,7 +30,8 @@ pub use template::Template;
 
 /// The chain of one node, over its store.
 ///
-/// It decides; it does no I/O but through the store, and the time comes in with each call.
+/// It decides; it does no I/O but through the store, and the time comes in with each call. After [`ChainError::Store`] or
+/// [`ChainError::World`] its tree may be ahead of the store: close it and open it again.
 pub struct Chain {
     spec: ChainSpec,
     executor: Executor,

@@ -230,12 +230,12 @@ impl Draft {
         );
     }
 
-    /// A port step that takes a number as it stands.
-    pub(crate) fn port_number(&mut self, number: i64, argument: i64) {
+    /// A port step that takes a number as it stands and ends the run: nothing follows it, least of all the data behind the code.
+    pub(crate) fn port_fail(&mut self, number: i64, argument: i64) {
         self.push(
             Operand::Number(number),
             Operand::Number(argument),
-            Next::Following,
+            Next::Halt,
         );
     }
 

@@ -124,7 +124,7 @@ impl<'a> Lower<'a> {
         }
         for (number, label) in std::mem::take(&mut self.failures) {
             self.code.place(label);
-            self.code.port_number(port::FAIL, number);
+            self.code.port_fail(port::FAIL, number);
         }
         self.code.thread();
         Lowered {
