@@ -81,6 +81,8 @@ pub struct DamagedSegment {
 
 impl Store {
     /// The next segment to be sealed, once the tip is deep enough: `segment_depth` blocks past the segment's end.
+    ///
+    /// Ask after each commit, and once after a start: the process before may have died between a block and its seal.
     pub fn sealable(&self) -> Result<Option<SegmentIndex>, StoreError> {
         let view = self.read();
         let index = view.sealed_segments()?;
