@@ -21,7 +21,6 @@ enum Command {
 /// What `up` waits for, until the node has it.
 const MISSING: &str = "\
 netsim: there is no network to run yet. Still missing:
-  storage   blocks, state and segment files on disk
   node      gossip, torrents, sync, mining, the HTTP API and metrics
   netsim    starting nodes, loading them with calls, and the verdict
 What works now: make test; and the command `lyceum` (cargo run -p lyceum-node -- --help).";
