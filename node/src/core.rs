@@ -4,6 +4,7 @@ mod chain;
 mod execute;
 mod mempool;
 mod state_world;
+pub mod wire;
 
 pub use chain::{
     Chain, ChainError, ImportRun, Imported, ORPHAN_BYTES_MAX, ORPHANS_MAX, Template, TipChange,

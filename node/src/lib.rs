@@ -7,6 +7,8 @@
 mod cli;
 pub mod core;
 pub mod hs256;
+pub mod network;
+pub mod torrent;
 pub mod wallet_file;
 
 pub use cli::main;
