@@ -3,6 +3,7 @@
 mod chain;
 mod execute;
 mod mempool;
+pub mod schedule;
 mod state_world;
 pub mod wire;
 

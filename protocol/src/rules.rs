@@ -32,6 +32,13 @@ impl<T> Checked<T> {
     }
 }
 
+impl Checked<Block> {
+    /// The block's transactions, in order: the block's rules ask of each all that [`check_transaction`] does.
+    pub fn into_checked_transactions(self) -> Vec<Checked<Transaction>> {
+        self.0.transactions.into_iter().map(Checked).collect()
+    }
+}
+
 impl<T> Deref for Checked<T> {
     type Target = T;
 

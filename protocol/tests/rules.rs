@@ -6,7 +6,8 @@ use lyceum_protocol::{
     Address, BatchSeed, Bits, Block, BlockClaims, BlockError, BlockHash, ChainFields, ChainSpec,
     Checked, Credits, Gas, Header, Height, InfoHash, Nonce, ParentContext, SecretKey, SegmentIndex,
     Seq, StateRoot, Timestamp, Transaction, TxBody, TxClaims, TxError, TxRoot, Verdict,
-    check_account, check_block, check_state_root, check_unlinked, median_time, tx_root,
+    check_account, check_block, check_state_root, check_transaction, check_unlinked, median_time,
+    tx_root,
 };
 
 /// A chain whose every second attempt is a block, and one block on top of its genesis, open to changes.
@@ -136,7 +137,12 @@ fn a_good_block_passes_and_keeps_its_line() {
     for count in [0, 1, 60] {
         let transactions: Vec<_> = (0..count).map(|seq| forge.transaction(seq, 1, 0)).collect();
         let line = forge.line(forge.claims(&transactions), &transactions);
-        assert_eq!(forge.check(&line).unwrap().line(), line);
+        let block = forge.check(&line).unwrap();
+        assert_eq!(block.line(), line);
+        // What the block gives up is what each transaction would have got by itself.
+        let alone = transactions.iter().map(Transaction::token);
+        let alone = alone.map(|token| check_transaction(token, &forge.spec).unwrap());
+        assert_eq!(block.into_checked_transactions(), alone.collect::<Vec<_>>());
     }
 }
 
