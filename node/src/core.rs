@@ -1,6 +1,7 @@
 //! Decisions: what a node makes of what it learns. Nothing under `core/` awaits, reads a clock or opens a socket.
 
 mod chain;
+mod event;
 mod execute;
 mod mempool;
 pub mod schedule;
@@ -10,6 +11,7 @@ pub mod wire;
 pub use chain::{
     Chain, ChainError, ImportRun, Imported, ORPHAN_BYTES_MAX, ORPHANS_MAX, Template, TipChange,
 };
+pub use event::{Action, Event, Notice, Phase, Source, SubmitRefusal};
 pub use execute::{BlockSite, ExecuteError, execute_block};
 pub use mempool::{
     Accepted, BYTES_MAX, DropCause, Dropped, Mempool, MempoolError, MempoolLimits, MempoolStats,

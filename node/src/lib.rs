@@ -6,6 +6,7 @@
 
 mod cli;
 pub mod core;
+pub mod handle;
 pub mod hs256;
 pub mod network;
 pub mod torrent;

@@ -89,3 +89,31 @@ pub enum TorrentEvent {
         index: SegmentIndex,
     },
 }
+
+/// The BitTorrent side as it stands.
+#[derive(Debug, Clone, Default)]
+pub struct TorrentView {
+    /// Where we listen.
+    pub listen: Option<SocketAddr>,
+    /// Segments that can be seeded.
+    pub registered: usize,
+    /// Torrents that are live: seeded or being pulled.
+    pub live: usize,
+    /// Bytes of segments received since the start.
+    pub downloaded_bytes: u64,
+    /// Bytes of segments sent since the start.
+    pub uploaded_bytes: u64,
+    /// The pulls that run.
+    pub fetches: Vec<FetchView>,
+}
+
+/// A pull that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchView {
+    /// Which segment.
+    pub index: SegmentIndex,
+    /// Bytes that have come and were checked.
+    pub got: u64,
+    /// Its length.
+    pub length: u64,
+}

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use lyceum_protocol::{
     BatchSeed, Block, BlockError, BlockHash, BlockLine, ChainSpec, Checked, HeaderTree, Insertion,
-    SIDE_HEADERS_MAX, Timestamp, TreeError, TreeHeader, check_block, check_state_root,
-    decode_block, json,
+    SIDE_HEADERS_MAX, SegmentIndex, Timestamp, TreeError, TreeHeader, check_block,
+    check_state_root, decode_block, json,
 };
 use lyceum_storage::{
     Batch, ConnectBlock, Durability, StateChanges, Store, StoreError, Tip, state_root_of,
@@ -17,6 +17,7 @@ use serde_json::json;
 use super::execute::{BlockSite, ExecuteError, execute_block};
 use super::state_world::StateWorld;
 
+mod announced;
 mod context;
 mod orphans;
 mod run;
@@ -63,6 +64,15 @@ pub struct TipChange {
     pub connected: Vec<BlockHash>,
     /// The transactions of the blocks taken off that no new block holds, in the order of the former chain.
     pub dropped: Vec<String>,
+}
+
+impl TipChange {
+    /// Adds what came after.
+    fn extend(&mut self, later: Self) {
+        self.disconnected.extend(later.disconnected);
+        self.connected.extend(later.connected);
+        self.dropped.extend(later.dropped);
+    }
 }
 
 /// Why a chain can't be opened or go on.
@@ -280,6 +290,14 @@ impl Chain {
         Ok(sealed)
     }
 
+    /// Puts a damaged segment's text back.
+    ///
+    /// # Errors
+    /// [`ChainError::Store`], also where the text is not the segment's.
+    pub fn restore_segment(&mut self, index: SegmentIndex, text: &[u8]) -> Result<(), ChainError> {
+        Ok(self.store.restore_segment(index, &mut &*text)?)
+    }
+
     /// Closes the store cleanly.
     ///
     /// # Errors
@@ -334,9 +352,7 @@ fn read_tree(store: &Store, genesis: TreeHeader) -> Result<HeaderTree, ChainErro
 fn join(first: Imported, more: TipChange) -> Imported {
     match first {
         Imported::Tip(mut change) => {
-            change.disconnected.extend(more.disconnected);
-            change.connected.extend(more.connected);
-            change.dropped.extend(more.dropped);
+            change.extend(more);
             Imported::Tip(change)
         }
         _ => Imported::Tip(more),

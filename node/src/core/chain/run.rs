@@ -5,7 +5,7 @@ use lyceum_storage::Durability;
 use rayon::prelude::*;
 
 use super::context::parent_context;
-use super::{Chain, ChainError, Imported, connect_block};
+use super::{Chain, ChainError, Imported, TipChange, connect_block};
 
 /// Lines whose signatures one task verifies together.
 const TASK_LINES: usize = 16;
@@ -19,6 +19,8 @@ pub struct ImportRun {
     pub new: usize,
     /// What stopped it, at line `done`; `None` where all went well.
     pub error: Option<ChainError>,
+    /// How the main chain changed in all.
+    pub change: TipChange,
 }
 
 impl Chain {
@@ -47,7 +49,12 @@ impl Chain {
             // A line that does not extend the tip goes the long way.
             if let Some((_, line)) = rest.next_if(|_| before == run.done) {
                 match self.import(line, now) {
-                    Ok(imported) => run.new += usize::from(imported != Imported::Known),
+                    Ok(imported) => {
+                        run.new += usize::from(imported != Imported::Known);
+                        if let Imported::Tip(change) = imported {
+                            run.change.extend(change);
+                        }
+                    }
                     Err(error) => {
                         run.error = Some(error);
                         return run;
@@ -98,6 +105,7 @@ impl Chain {
                 Ok(header) => {
                     connected += 1;
                     tip = Some(header.hash);
+                    run.change.connected.push(header.hash);
                     self.tree.insert(header)?;
                 }
                 Err(error) => {
