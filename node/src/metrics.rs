@@ -146,7 +146,11 @@ impl Metrics {
     /// A message was dropped, for a channel was full; `channel` is one of the program's own names.
     pub fn channel_dropped(&self, channel: &'static str) {
         let label = Channel { channel };
-        self.families.network.channel_dropped.get_or_create(&label).inc();
+        self.families
+            .network
+            .channel_dropped
+            .get_or_create(&label)
+            .inc();
     }
 
     /// The API has answered.
