@@ -184,8 +184,8 @@ fn router(
             REQUEST_TIME_MAX,
         ))
         .layer(DefaultBodyLimit::max(body_max))
-        .layer(middleware::from_fn_with_state(api.clone(), admit))
-        .layer(middleware::from_fn(problem::describe));
+        .layer(middleware::from_fn(problem::describe))
+        .layer(middleware::from_fn_with_state(api.clone(), admit));
     let router = match cors {
         Some(cors) => router.layer(cors),
         None => router,
