@@ -112,8 +112,8 @@ impl Metrics {
             Notice::Stalled { .. } => {
                 f.network.stalls.inc();
             }
-            // Gauges: looked up at each scrape.
-            Notice::Phase(_) | Notice::Peers(_) => {}
+            // Counted as imported; gauges are looked up at each scrape.
+            Notice::Mined(_) | Notice::Phase(_) | Notice::Peers(_) => {}
         }
     }
 

@@ -51,6 +51,7 @@ pub(crate) fn touch(metrics: &Metrics) {
             Notice::Unsealed(index),
             Notice::FetchFailed { index, reason },
             Notice::FellBack { index, reason },
+            Notice::Mined(BlockHash::ZERO),
             Notice::Phase(Phase::Blocks),
             Notice::Stalled {
                 peer: PeerId::random(),
