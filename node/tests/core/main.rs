@@ -5,6 +5,7 @@
 #[path = "../chain/forge.rs"]
 #[allow(dead_code)]
 mod forge;
+mod fuzz_corpus;
 mod liars;
 mod net;
 

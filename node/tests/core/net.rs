@@ -55,6 +55,10 @@ enum Due {
     Mine(u64),
 }
 
+fn due(event: Event) -> Due {
+    Due::Event(Box::new(event))
+}
+
 pub(crate) fn peer(i: usize) -> PeerId {
     let seed = [u8::try_from(i).unwrap() + 1; 32];
     let key = libp2p::identity::Keypair::ed25519_from_bytes(seed).unwrap();
@@ -110,11 +114,7 @@ impl Net {
         });
         self.sides.push(0);
         self.perform(i, actions);
-        self.push(
-            i,
-            0,
-            Due::Event(Event::TorrentListening(torrent_address(i))),
-        );
+        self.push(i, 0, due(Event::TorrentListening(torrent_address(i))));
         self.push(i, 1, Due::Tick);
         i
     }
@@ -130,14 +130,14 @@ impl Net {
                 peer: peer(other),
                 ip: Some(torrent_address(other).ip()),
             };
-            self.push(i, 1, Due::Event(Box::new(event)));
+            self.push(i, 1, due(event));
         }
     }
 
     pub(crate) fn disconnect(&mut self, a: usize, b: usize) {
         for (i, other) in [(a, b), (b, a)] {
             if self.nodes[i].connected.remove(&other) {
-                self.push(i, 1, Due::Event(Box::new(Event::Disconnected(peer(other)))));
+                self.push(i, 1, due(Event::Disconnected(peer(other))));
             }
         }
     }
@@ -150,7 +150,7 @@ impl Net {
     pub(crate) fn submit(&mut self, i: usize, token: &str) {
         let reply = ReplyId(u64::MAX);
         let token = token.to_owned();
-        self.push(i, 1, Due::Event(Box::new(Event::Submit { reply, token })));
+        self.push(i, 1, due(Event::Submit { reply, token }));
     }
 
     fn push(&mut self, i: usize, after: u64, due: Due) {
@@ -203,7 +203,7 @@ impl Net {
 
     fn act(&mut self, i: usize, action: Action) {
         match action {
-            Action::Continue => self.push(i, 1, Due::Event(Event::Continue)),
+            Action::Continue => self.push(i, 1, due(Event::Continue)),
             Action::Publish { topic, data } => {
                 let id = MessageId::new(BlockHash::of(&data).as_bytes());
                 self.messages.insert(id.clone(), (topic, data));
@@ -219,11 +219,7 @@ impl Net {
             Action::Respond { reply, response } => {
                 if let Some((to, id, from)) = self.replies.remove(&reply) {
                     let (peer, result) = (peer(from), Ok(response));
-                    self.push(
-                        to,
-                        LATENCY_MS,
-                        Due::Event(Event::Response { peer, id, result }),
-                    );
+                    self.push(to, LATENCY_MS, due(Event::Response { peer, id, result }));
                 }
             }
             Action::Submitted { result, .. } => {
@@ -256,11 +252,7 @@ impl Net {
             }
             Action::Activate(index) => {
                 let is_seeded = self.nodes[i].seeds.contains_key(&index);
-                self.push(
-                    i,
-                    1,
-                    Due::Event(Box::new(Event::Activated { index, is_seeded })),
-                );
+                self.push(i, 1, due(Event::Activated { index, is_seeded }));
             }
             Action::Fetch {
                 index,
@@ -283,15 +275,11 @@ impl Net {
                         Event::Fetched { index, file, from }
                     }
                 };
-                self.push(i, 200, Due::Event(Box::new(event)));
+                self.push(i, 200, due(event));
             }
             Action::ReadSegment { index, file } => {
                 let text = self.nodes[i].files.get(&file).cloned();
-                self.push(
-                    i,
-                    1,
-                    Due::Event(Box::new(Event::SegmentText { index, text })),
-                );
+                self.push(i, 1, due(Event::SegmentText { index, text }));
             }
             Action::DeleteFetched(file) => {
                 self.nodes[i].files.remove(&file);
@@ -325,7 +313,7 @@ impl Net {
                     id: id.clone(),
                     data: data.clone(),
                 };
-                self.push(other, LATENCY_MS, Due::Event(Box::new(event)));
+                self.push(other, LATENCY_MS, due(event));
             }
         }
     }
@@ -342,11 +330,7 @@ impl Net {
         let other = other.into_iter().find(|other| peer(*other) == to);
         let Some(other) = other else {
             let (peer, result) = (to, Err(RequestFailure::Timeout));
-            self.push(
-                i,
-                5_000,
-                Due::Event(Box::new(Event::Response { peer, id, result })),
-            );
+            self.push(i, 5_000, due(Event::Response { peer, id, result }));
             return;
         };
         self.order += 1;
@@ -356,7 +340,7 @@ impl Net {
         self.push(
             other,
             LATENCY_MS,
-            Due::Event(Event::Request {
+            due(Event::Request {
                 peer,
                 reply,
                 request,
