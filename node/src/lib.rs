@@ -5,9 +5,11 @@
 //! keeps wallets, runs and lists contracts and programs of the Cryptoleq machine. There is no network yet.
 
 mod cli;
+pub mod config;
 pub mod core;
 pub mod handle;
 pub mod hs256;
+pub mod miner;
 pub mod network;
 pub mod torrent;
 pub mod wallet_file;
