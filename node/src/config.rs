@@ -77,7 +77,7 @@ pub struct Settings {
     #[arg(long, env = "LYCEUM_BOOTNODE", help_heading = "Network", value_name = "MULTIADDR", value_delimiter = ',')]
     pub bootnode: Vec<Multiaddr>,
     /// The most connections, of both directions
-    #[arg(long, env = "LYCEUM_CONNECTIONS_MAX", help_heading = "Network", value_name = "N", default_value = "128")]
+    #[arg(long, env = "LYCEUM_CONNECTIONS_MAX", help_heading = "Network", value_name = "N", default_value = "144")]
     pub connections_max: NonZeroU32,
     /// The most connections from one IP address
     #[arg(long, env = "LYCEUM_CONNECTIONS_PER_IP_MAX", help_heading = "Network", value_name = "N", default_value = "8")]
@@ -91,6 +91,9 @@ pub struct Settings {
     /// Find out whether peers can reach us, and be reached through relays and hole punching where not (AutoNAT, relay, DCUtR)
     #[arg(long, env = "LYCEUM_NAT", help_heading = "Network", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub nat: bool,
+    /// Relay connections for peers that can't be reached, within bounds
+    #[arg(long, env = "LYCEUM_RELAY", help_heading = "Network", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    pub relay: bool,
     /// Find peers by the BitTorrent Mainline DHT [default: as the chain says]
     #[arg(long, env = "LYCEUM_RENDEZVOUS", help_heading = "Network", value_name = "BOOL", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub rendezvous: Option<bool>,
