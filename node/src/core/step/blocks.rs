@@ -31,6 +31,7 @@ pub(crate) fn refusal(error: ChainError) -> Result<Refused, ChainError> {
     let (reason, verdict) = match &error {
         ChainError::Block(error) => (error.reason(), error.verdict()),
         ChainError::Tree(error) => (error.reason(), error.verdict()),
+        ChainError::Store(StoreError::TooDeep { .. }) => ("too_deep", Verdict::Ignore),
         _ => return Err(error),
     };
     Ok(Refused { reason, verdict })
