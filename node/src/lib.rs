@@ -1,8 +1,9 @@
 //! The Lyceum node, and the `lyceum` program.
 //!
-//! [`core`] decides: which blocks are accepted, which chain is the best, what the state is, which transactions wait. [`wallet_file`]
-//! keeps keys and identity cards, [`network`], [`torrent`] and [`api`] speak with the world, [`driver`] joins them. [`hs256`] reads the blocks of an older kind of chain. The program keeps a ledger on disk, copies and checks it,
-//! keeps wallets, runs and lists contracts and programs of the Cryptoleq machine; `lyceum node` is a [`driver::Node`].
+//! [`core`] decides: which blocks are accepted, which chain is the best, what the state is, which transactions wait. [`network`],
+//! [`torrent`] and [`api`] speak with the world, [`miner`] mines, [`driver`] joins them all: `lyceum node` is a [`driver::Node`], set up by
+//! [`config`]. [`wallet_file`] keeps keys and identity cards, [`hs256`] reads the blocks of an older kind of chain. The program also copies and
+//! checks ledgers, keeps wallets, and runs and lists contracts and programs of the Cryptoleq machine.
 
 pub mod api;
 mod cli;
