@@ -45,7 +45,12 @@ pub struct Settings {
     #[arg(long, env = "LYCEUM_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,lyceum_node=debug
-    #[arg(long, env = "LYCEUM_LOG_LEVEL", value_name = "LEVEL|FILTER", default_value = "info")]
+    #[arg(
+        long,
+        env = "LYCEUM_LOG_LEVEL",
+        value_name = "LEVEL|FILTER",
+        default_value = "info"
+    )]
     pub log_level: String,
     /// How lines are logged
     #[arg(long, env = "LYCEUM_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
@@ -55,32 +60,77 @@ pub struct Settings {
     #[arg(long, env = "LYCEUM_MINE", help_heading = "Mining", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub mine: bool,
     /// The wallet that is paid: its name, or its key file [default: miner.pem in the data folder, made where there is none]
-    #[arg(long, env = "LYCEUM_WALLET", help_heading = "Mining", value_name = "NAME|FILE")]
+    #[arg(
+        long,
+        env = "LYCEUM_WALLET",
+        help_heading = "Mining",
+        value_name = "NAME|FILE"
+    )]
     pub wallet: Option<PathBuf>,
     /// Read the wallet's passphrase from the first line of FILE [default: LYCEUM_PASSPHRASE, else ask]
-    #[arg(long, env = "LYCEUM_PASSPHRASE_FILE", help_heading = "Mining", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "LYCEUM_PASSPHRASE_FILE",
+        help_heading = "Mining",
+        value_name = "FILE"
+    )]
     pub passphrase_file: Option<PathBuf>,
     /// Threads that mine
-    #[arg(long, env = "LYCEUM_MINE_THREADS", help_heading = "Mining", value_name = "N", default_value = "1")]
+    #[arg(
+        long,
+        env = "LYCEUM_MINE_THREADS",
+        help_heading = "Mining",
+        value_name = "N",
+        default_value = "1"
+    )]
     pub mine_threads: NonZeroUsize,
     /// At most so many attempts a second, of all threads together [default: as many as they can make]
-    #[arg(long, env = "LYCEUM_MINE_RATE", help_heading = "Mining", value_name = "N")]
+    #[arg(
+        long,
+        env = "LYCEUM_MINE_RATE",
+        help_heading = "Mining",
+        value_name = "N"
+    )]
     pub mine_rate: Option<NonZeroU64>,
 
     /// Listen for peers here; may be given several times
     #[arg(long, env = "LYCEUM_LISTEN", help_heading = "Network", value_name = "MULTIADDR", value_delimiter = ',', default_values = ["/ip4/0.0.0.0/tcp/8651", "/ip4/0.0.0.0/udp/8651/quic-v1"])]
     pub listen: Vec<Multiaddr>,
     /// Tell peers this address of ours too; may be given several times
-    #[arg(long, env = "LYCEUM_EXTERNAL", help_heading = "Network", value_name = "MULTIADDR", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "LYCEUM_EXTERNAL",
+        help_heading = "Network",
+        value_name = "MULTIADDR",
+        value_delimiter = ','
+    )]
     pub external: Vec<Multiaddr>,
     /// Find first peers here, beside the chain's own bootnodes; may be given several times
-    #[arg(long, env = "LYCEUM_BOOTNODE", help_heading = "Network", value_name = "MULTIADDR", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "LYCEUM_BOOTNODE",
+        help_heading = "Network",
+        value_name = "MULTIADDR",
+        value_delimiter = ','
+    )]
     pub bootnode: Vec<Multiaddr>,
     /// The most connections, of both directions
-    #[arg(long, env = "LYCEUM_CONNECTIONS_MAX", help_heading = "Network", value_name = "N", default_value = "144")]
+    #[arg(
+        long,
+        env = "LYCEUM_CONNECTIONS_MAX",
+        help_heading = "Network",
+        value_name = "N",
+        default_value = "144"
+    )]
     pub connections_max: NonZeroU32,
     /// The most connections from one IP address
-    #[arg(long, env = "LYCEUM_CONNECTIONS_PER_IP_MAX", help_heading = "Network", value_name = "N", default_value = "8")]
+    #[arg(
+        long,
+        env = "LYCEUM_CONNECTIONS_PER_IP_MAX",
+        help_heading = "Network",
+        value_name = "N",
+        default_value = "8"
+    )]
     pub connections_per_ip_max: NonZeroU32,
     /// Find peers on the local network (mDNS)
     #[arg(long, env = "LYCEUM_MDNS", help_heading = "Network", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
@@ -102,7 +152,13 @@ pub struct Settings {
     #[arg(long, env = "LYCEUM_TORRENTS", help_heading = "Torrents", value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub torrents: bool,
     /// Listen for BitTorrent clients here
-    #[arg(long, env = "LYCEUM_TORRENT_LISTEN", help_heading = "Torrents", value_name = "ADDR", default_value = "0.0.0.0:8652")]
+    #[arg(
+        long,
+        env = "LYCEUM_TORRENT_LISTEN",
+        help_heading = "Torrents",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:8652"
+    )]
     pub torrent_listen: SocketAddr,
     /// Announce segments to the chain's trackers
     #[arg(long, env = "LYCEUM_TRACKERS", help_heading = "Torrents", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
@@ -111,33 +167,74 @@ pub struct Settings {
     #[arg(long, env = "LYCEUM_DHT", help_heading = "Torrents", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub dht: bool,
     /// The most torrents that are live at once; the others come to life when somebody asks
-    #[arg(long, env = "LYCEUM_TORRENTS_LIVE_MAX", help_heading = "Torrents", value_name = "N", default_value = "100")]
+    #[arg(
+        long,
+        env = "LYCEUM_TORRENTS_LIVE_MAX",
+        help_heading = "Torrents",
+        value_name = "N",
+        default_value = "100"
+    )]
     pub torrents_live_max: NonZeroUsize,
     /// Send at most so many bytes a second by BitTorrent; at least 16384 [default: no limit]
     #[arg(long, env = "LYCEUM_TORRENT_UPLOAD_RATE", help_heading = "Torrents", value_name = "BYTES", value_parser = upload_rate)]
     pub torrent_upload_rate: Option<NonZeroU32>,
     /// Take at most so many bytes a second by BitTorrent [default: no limit]
-    #[arg(long, env = "LYCEUM_TORRENT_DOWNLOAD_RATE", help_heading = "Torrents", value_name = "BYTES")]
+    #[arg(
+        long,
+        env = "LYCEUM_TORRENT_DOWNLOAD_RATE",
+        help_heading = "Torrents",
+        value_name = "BYTES"
+    )]
     pub torrent_download_rate: Option<NonZeroU32>,
 
     /// Serve the API, /metrics and health here
     #[arg(long, env = "LYCEUM_HTTP", help_heading = "API", value_name = "ADDR", default_value = HTTP_DEFAULT)]
     pub http: SocketAddr,
     /// Let web pages of this origin use the API; may be given several times [default: none]
-    #[arg(long, env = "LYCEUM_CORS", help_heading = "API", value_name = "ORIGIN", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "LYCEUM_CORS",
+        help_heading = "API",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
     pub cors: Vec<String>,
 
     /// Memory for what was read from the database, in MiB
-    #[arg(long, env = "LYCEUM_CACHE_MIB", help_heading = "Ledger", value_name = "MIB", default_value = "64")]
+    #[arg(
+        long,
+        env = "LYCEUM_CACHE_MIB",
+        help_heading = "Ledger",
+        value_name = "MIB",
+        default_value = "64"
+    )]
     pub cache_mib: NonZeroUsize,
     /// Memory for the state tree's pages, in MiB
-    #[arg(long, env = "LYCEUM_TREE_CACHE_MIB", help_heading = "Ledger", value_name = "MIB", default_value = "64")]
+    #[arg(
+        long,
+        env = "LYCEUM_TREE_CACHE_MIB",
+        help_heading = "Ledger",
+        value_name = "MIB",
+        default_value = "64"
+    )]
     pub tree_cache_mib: NonZeroUsize,
     /// Memory for what is being written, in MiB
-    #[arg(long, env = "LYCEUM_WRITE_BUFFER_MIB", help_heading = "Ledger", value_name = "MIB", default_value = "64")]
+    #[arg(
+        long,
+        env = "LYCEUM_WRITE_BUFFER_MIB",
+        help_heading = "Ledger",
+        value_name = "MIB",
+        default_value = "64"
+    )]
     pub write_buffer_mib: NonZeroUsize,
     /// How many of the last blocks can be undone
-    #[arg(long, env = "LYCEUM_REORG_DEPTH", help_heading = "Ledger", value_name = "BLOCKS", default_value = "1024")]
+    #[arg(
+        long,
+        env = "LYCEUM_REORG_DEPTH",
+        help_heading = "Ledger",
+        value_name = "BLOCKS",
+        default_value = "1024"
+    )]
     pub reorg_depth: NonZeroU64,
     /// The most pending transactions
     #[arg(long, env = "LYCEUM_MEMPOOL_TRANSACTIONS", help_heading = "Ledger", value_name = "N", default_value_t = NonZeroUsize::new(TRANSACTIONS_MAX).expect("not 0"))]

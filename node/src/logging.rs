@@ -3,14 +3,15 @@
 use std::io::{self, Write};
 
 use anyhow::Context as _;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::LogFormat;
 
 /// Libraries that say at `info` what nobody asked for.
-const QUIET: &str = "libp2p=warn,librqbit=warn,mainline=warn,hickory_proto=error,netlink_proto=error";
+const QUIET: &str =
+    "libp2p=warn,librqbit=warn,mainline=warn,hickory_proto=error,netlink_proto=error";
 
 /// Starts logging; on a terminal gives a progress bar that log lines don't tear, hidden until it is used.
 ///
@@ -24,7 +25,8 @@ pub(crate) fn start(
     // What the user says about a library goes before what we do.
     let filter = EnvFilter::try_new(format!("{QUIET},{level}"));
     let filter = filter.with_context(|| format!("{level:?} is no log level or filter"))?;
-    let bar = (is_terminal && format == LogFormat::Text).then(ProgressBar::no_length);
+    let bar = (is_terminal && format == LogFormat::Text)
+        .then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()));
     let writer = Lines { bar: bar.clone() };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -173,9 +173,7 @@ impl Desk {
         };
         let is_open = |_: &mut Order| !job.is_over.load(Ordering::Relaxed);
         // Why it woke up shows in the job.
-        let _ = self
-            .changed
-            .wait_timeout_while(self.order(), time, is_open);
+        let _ = self.changed.wait_timeout_while(self.order(), time, is_open);
     }
 
     fn seal(&self, job: &Job, token: String) {

@@ -49,10 +49,10 @@ fn genesis_contracts(source: &Source) -> anyhow::Result<Vec<String>> {
         let page = source.get(&format!("{DEFINITIONS}?limit=100{after}"))?;
         let items = page["items"].as_array().cloned().unwrap_or_default();
         seen += items.len();
-        let of_genesis = items.iter().filter(|item| item["record"]["owner"].is_null());
-        names.extend(of_genesis.filter_map(|item| {
-            item["key"].as_str().map(str::to_owned)
-        }));
+        let of_genesis = items
+            .iter()
+            .filter(|item| item["record"]["owner"].is_null());
+        names.extend(of_genesis.filter_map(|item| item["key"].as_str().map(str::to_owned)));
         match page["next"].as_str() {
             Some(next) => after = format!("&after={}", segment(next)),
             None => break,
@@ -78,7 +78,9 @@ impl World for ShownWorld<'_> {
             return Ok(read.clone());
         }
         let parts: Vec<_> = path.splitn(3, '/').map(segment).collect();
-        let found = self.source.find(&format!("/api/v1/state/{}", parts.join("/")));
+        let found = self
+            .source
+            .find(&format!("/api/v1/state/{}", parts.join("/")));
         let found = found.map_err(|error| WorldError(format!("{error:#}")))?;
         let record = found.map(|found| found["record"].clone());
         let mut records = self.records.borrow_mut();
@@ -87,7 +89,11 @@ impl World for ShownWorld<'_> {
     }
 
     fn count(&self, prefix: &str) -> Result<u64, WorldError> {
-        let parts: Vec<_> = prefix.trim_end_matches('/').split('/').map(segment).collect();
+        let parts: Vec<_> = prefix
+            .trim_end_matches('/')
+            .split('/')
+            .map(segment)
+            .collect();
         let base = format!("/api/v1/state/{}?limit=100", parts.join("/"));
         let (mut count, mut after) = (0, String::new());
         loop {
@@ -103,7 +109,11 @@ impl World for ShownWorld<'_> {
                 None => break,
             }
         }
-        for (path, record) in self.changes.iter().filter(|(path, _)| path.starts_with(prefix)) {
+        for (path, record) in self
+            .changes
+            .iter()
+            .filter(|(path, _)| path.starts_with(prefix))
+        {
             let shown = self.records.borrow().get(path).is_some_and(Option::is_some);
             match (shown, record.is_some()) {
                 (false, true) => count += 1,

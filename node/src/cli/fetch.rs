@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use librqbit::dht::DhtSessionConfig;
-use librqbit::{AddTorrent, AddTorrentOptions, Magnet, Session, SessionOptions};
-use lyceum_protocol::{Amount as _, ChainName, InfoHash, MetainfoBuilder, SegmentIndex};
+use librqbit::{
+    AddTorrent, AddTorrentOptions, DhtSessionConfig, Magnet, Session, SessionOptions,
+};
+use lyceum_protocol::{ChainName, InfoHash, MetainfoBuilder, SegmentIndex};
 
 use super::print;
 
@@ -52,7 +53,10 @@ impl Fetch {
         let wanted = Wanted::parse(&self.magnet, &self.peer)?;
         let target = self.dir.join(&wanted.name);
         if target.symlink_metadata().is_ok() {
-            bail!("{}: exists already, and is never overwritten", target.display());
+            bail!(
+                "{}: exists already, and is never overwritten",
+                target.display()
+            );
         }
         std::fs::create_dir_all(&self.dir).with_context(|| self.dir.display().to_string())?;
         let scratch = tempfile::tempdir_in(&self.dir)?;
@@ -96,7 +100,9 @@ impl Fetch {
             ..AddTorrentOptions::default()
         };
         let added = session.add_torrent(torrent, Some(options)).await?;
-        let handle = added.into_handle().context("the engine has not taken the link")?;
+        let handle = added
+            .into_handle()
+            .context("the engine has not taken the link")?;
         let bar = ProgressBar::new(0);
         let style = "{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
         bar.set_style(ProgressStyle::with_template(style).expect("a template of ours"));
@@ -124,19 +130,27 @@ impl Fetch {
 impl Wanted {
     fn parse(link: &str, peers: &[SocketAddr]) -> anyhow::Result<Self> {
         let magnet = Magnet::parse(link).context("this is no magnet link")?;
-        let info_hash = magnet.as_id20().context("the link has no BitTorrent v1 infohash")?;
+        let info_hash = magnet
+            .as_id20()
+            .context("the link has no BitTorrent v1 infohash")?;
         let name = magnet.name.context("the link has no name (dn)")?;
-        let parts = name.strip_suffix(".jwts").and_then(|stem| stem.rsplit_once('-'));
+        let parts = name
+            .strip_suffix(".jwts")
+            .and_then(|stem| stem.rsplit_once('-'));
         let parts = parts.and_then(|(chain, index)| {
             let is_number = index.len() >= 8 && index.bytes().all(|c| c.is_ascii_digit());
             let index = SegmentIndex::new(index.parse().ok().filter(|_| is_number)?).ok()?;
             Some((chain.parse().ok()?, index))
         });
-        let (chain, index) =
-            parts.with_context(|| format!("{name:?} is not a segment's name: CHAIN-KKKKKKKK.jwts"))?;
-        let named = link.split(['?', '&']).filter_map(|part| part.strip_prefix("x.pe="));
+        let (chain, index) = parts
+            .with_context(|| format!("{name:?} is not a segment's name: CHAIN-KKKKKKKK.jwts"))?;
+        let named = link
+            .split(['?', '&'])
+            .filter_map(|part| part.strip_prefix("x.pe="));
         let named = named.filter_map(|peer| {
-            let peer = percent_encoding::percent_decode_str(peer).decode_utf8().ok()?;
+            let peer = percent_encoding::percent_decode_str(peer)
+                .decode_utf8()
+                .ok()?;
             peer.parse().ok()
         });
         Ok(Self {
@@ -144,7 +158,11 @@ impl Wanted {
             chain,
             index,
             name,
-            peers: peers.iter().copied().chain(named.take(MAGNET_PEERS_MAX)).collect(),
+            peers: peers
+                .iter()
+                .copied()
+                .chain(named.take(MAGNET_PEERS_MAX))
+                .collect(),
         })
     }
 
@@ -162,7 +180,10 @@ impl Wanted {
         }
         let got = builder.finish().info_hash();
         if got != self.info_hash {
-            bail!("what came is not a segment: its infohash would be {got}, want {}", self.info_hash);
+            bail!(
+                "what came is not a segment: its infohash would be {got}, want {}",
+                self.info_hash
+            );
         }
         Ok(())
     }
@@ -176,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_link_names_a_segment_and_its_peers() {
-        let link = format!("{LINK}&dn=my-net-00000012.jwts&x.pe=127.0.0.1:1&x.pe=%5B::1%5D:2&x.pe=nobody");
+        let link =
+            format!("{LINK}&dn=my-net-00000012.jwts&x.pe=127.0.0.1:1&x.pe=%5B::1%5D:2&x.pe=nobody");
         let more = "127.0.0.1:3".parse().unwrap();
         let wanted = Wanted::parse(&link, &[more]).unwrap();
         assert_eq!((wanted.chain.as_str(), wanted.index.get()), ("my-net", 12));

@@ -101,13 +101,19 @@ impl State {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let parts: Vec<&str> = self.path.splitn(3, '/').collect();
         if parts.iter().any(|part| part.is_empty()) {
-            bail!("{:?}: want CONTRACT/RECORD/KEY or CONTRACT/RECORD", self.path);
+            bail!(
+                "{:?}: want CONTRACT/RECORD/KEY or CONTRACT/RECORD",
+                self.path
+            );
         }
         let source = self.ledger.open()?;
         match parts[..] {
             [contract, record] => self.list(&source, contract, record),
             [contract, record, key] => self.one(&source, contract, record, key),
-            _ => bail!("{:?}: want CONTRACT/RECORD/KEY or CONTRACT/RECORD", self.path),
+            _ => bail!(
+                "{:?}: want CONTRACT/RECORD/KEY or CONTRACT/RECORD",
+                self.path
+            ),
         }
     }
 
@@ -130,7 +136,9 @@ impl State {
         let (mut all, mut after) = (Vec::new(), self.after.clone());
         while all.len() < self.limit {
             let limit = PAGE_LEN.min(self.limit - all.len());
-            let from = after.as_deref().map(|key| format!("&after={}", segment(key)));
+            let from = after
+                .as_deref()
+                .map(|key| format!("&after={}", segment(key)));
             let page = source.get(&format!("{base}?limit={limit}{}", from.unwrap_or_default()))?;
             let items = page["items"].as_array().cloned().unwrap_or_default();
             all.extend(items);
@@ -170,7 +178,10 @@ impl Status {
         }
         let members = status.as_object();
         let members = members.context("the answer is no object: is that a Lyceum node?")?;
-        let members: Vec<_> = members.iter().map(|(key, value)| (key.as_str(), value)).collect();
+        let members: Vec<_> = members
+            .iter()
+            .map(|(key, value)| (key.as_str(), value))
+            .collect();
         print(rows(&members).as_bytes())
     }
 }
@@ -182,8 +193,13 @@ pub(crate) fn print_json(value: &Value) -> anyhow::Result<()> {
 /// Names and values in two columns; what is null is left out.
 pub(crate) fn rows(rows: &[(&str, &Value)]) -> String {
     let rows = rows.iter().filter(|(_, value)| !value.is_null());
-    let width = rows.clone().map(|(name, _)| name.len()).max().unwrap_or_default();
-    let lines = rows.map(|(name, value)| format!("{:width$}  {}\n", name.replace('_', " "), plain(value)));
+    let width = rows
+        .clone()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or_default();
+    let lines =
+        rows.map(|(name, value)| format!("{:width$}  {}\n", name.replace('_', " "), plain(value)));
     lines.collect()
 }
 
@@ -194,7 +210,8 @@ pub(crate) fn plain(value: &Value) -> String {
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         Value::Object(members) => {
             let members = members.iter().filter(|(_, value)| !value.is_null());
-            let members = members.map(|(key, value)| format!("{} {}", key.replace('_', " "), plain(value)));
+            let members =
+                members.map(|(key, value)| format!("{} {}", key.replace('_', " "), plain(value)));
             members.collect::<Vec<_>>().join(", ")
         }
         other => other.to_string(),
@@ -210,7 +227,8 @@ pub(crate) fn time(millis: &Value) -> Value {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
+    let text =
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
     Value::String(text)
 }
 

@@ -60,13 +60,13 @@ pub(crate) struct Send {
     passphrase_file: Option<PathBuf>,
     /// What the block's miner is paid [default: gas × the chain's min_gas_price]
     #[arg(long, value_name = "N")]
-    fee: Option<Credits>,
+    fee: Option<u64>,
     /// The most gas it may use [default: what a run of it here takes, and some more]
     #[arg(long, value_name = "N")]
-    gas: Option<Gas>,
+    gas: Option<u64>,
     /// The sender's transaction count before this one [default: after what is pending]
     #[arg(long, value_name = "N")]
-    seq: Option<Seq>,
+    seq: Option<u64>,
     /// Wait until it is in a block; fails where it fails
     #[arg(long)]
     wait: bool,
@@ -147,15 +147,15 @@ impl Send {
     ) -> anyhow::Result<Transaction> {
         let sender = Address::from_bytes(key.public());
         let seq = match self.seq {
-            Some(seq) => seq,
+            Some(seq) => Seq::new(seq).context("--seq")?,
             None => next_seq(source, &sender)?,
         };
         let gas = match self.gas {
-            Some(gas) => gas,
+            Some(gas) => Gas::new(gas).context("--gas")?,
             None => estimate(source, status, spec, sender, &body)?,
         };
         let fee = match self.fee {
-            Some(fee) => fee,
+            Some(fee) => Credits::new(fee).context("--fee")?,
             None => {
                 let fee = gas.get().checked_mul(spec.min_gas_price);
                 let fee = fee.and_then(|fee| Credits::new(fee).ok());
@@ -183,7 +183,10 @@ impl Send {
                 return Ok(tx);
             }
             if begun.elapsed() >= Duration::from_secs(self.timeout) {
-                bail!("{id} is in no block after {} s; it is still pending", self.timeout);
+                bail!(
+                    "{id} is in no block after {} s; it is still pending",
+                    self.timeout
+                );
             }
             std::thread::sleep(POLL);
         }
@@ -254,7 +257,9 @@ fn spec_of(status: &Value) -> anyhow::Result<ChainSpec> {
     let chain = chain.context("the status names no chain: is that a Lyceum node?")?;
     let number = |member: &str| {
         let number = status["limits"][member].as_u64();
-        number.with_context(|| format!("the status has no {member}: is that node of another version?"))
+        number.with_context(|| {
+            format!("the status has no {member}: is that node of another version?")
+        })
     };
     let dev = ChainSpec::dev();
     let fields = ChainFields {

@@ -23,8 +23,19 @@ fn merge(text: &str, arguments: &[&str]) -> Result<Settings, ConfigError> {
 
 #[test]
 fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
-    let text = "mine = true\nmine_threads = 3\nmempool_mib = 7\nlisten = [\"/ip4/127.0.0.1/tcp/1\"]\n";
-    let merged = merge(text, &["--mine=false", "--mine-threads", "1", "--bootnode", "/ip4/127.0.0.1/tcp/2,/ip4/127.0.0.1/tcp/3"]).unwrap();
+    let text =
+        "mine = true\nmine_threads = 3\nmempool_mib = 7\nlisten = [\"/ip4/127.0.0.1/tcp/1\"]\n";
+    let merged = merge(
+        text,
+        &[
+            "--mine=false",
+            "--mine-threads",
+            "1",
+            "--bootnode",
+            "/ip4/127.0.0.1/tcp/2,/ip4/127.0.0.1/tcp/3",
+        ],
+    )
+    .unwrap();
     let want = Settings {
         // A flag that says what the default says is still a flag.
         mine: false,
@@ -51,12 +62,18 @@ fn without_a_file_the_flags_stand_over_the_defaults() {
 #[test]
 fn unknown_keys_and_wrong_values_are_refused_with_name_and_line() {
     for (text, says) in [
-        ("mine = true\n\nmine_thread = 2\n", vec!["line 3", "mine_thread"]),
+        (
+            "mine = true\n\nmine_thread = 2\n",
+            vec!["line 3", "mine_thread"],
+        ),
         ("mine_threads = 0\n", vec!["line 1", "mine_threads"]),
         ("mine = \"yes\"\n", vec!["line 1", "mine", "boolean"]),
         ("\nlisten = [\"127.0.0.1:1\"]\n", vec!["line 2", "listen"]),
         ("log_format = \"xml\"\n", vec!["line 1", "xml"]),
-        ("torrent_upload_rate = 100\n", vec!["torrent_upload_rate", "16384"]),
+        (
+            "torrent_upload_rate = 100\n",
+            vec!["torrent_upload_rate", "16384"],
+        ),
         ("mine = true\nmine = false\n", vec!["line 2", "mine"]),
         ("mine\n", vec!["line 1"]),
     ] {
@@ -81,7 +98,10 @@ fn what_is_printed_says_the_same_as_a_file() {
         assert_eq!(merge(&printed, &[]).unwrap(), settings, "{printed}");
         for argument in command().get_arguments() {
             let key = argument.get_id().as_str();
-            let line = |line: &str| line.trim_start_matches('#').starts_with(&format!("{key} = "));
+            let line = |line: &str| {
+                line.trim_start_matches('#')
+                    .starts_with(&format!("{key} = "))
+            };
             assert_eq!(printed.lines().filter(|at| line(at)).count(), 1, "{key}");
         }
     }

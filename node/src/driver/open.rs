@@ -80,11 +80,7 @@ pub fn folder_chain(folder: &Path) -> Result<Option<ChainSpec>, OpenError> {
 ///
 /// # Errors
 /// [`OpenError`]. A folder that another process has open is [`lyceum_storage::StoreError::Locked`].
-pub fn open_chain(
-    folder: &Path,
-    spec: &ChainSpec,
-    options: &Options,
-) -> Result<Chain, OpenError> {
+pub fn open_chain(folder: &Path, spec: &ChainSpec, options: &Options) -> Result<Chain, OpenError> {
     let io = |path: &Path, error| OpenError::Io {
         path: path.to_owned(),
         error,
@@ -141,12 +137,16 @@ mod tests {
         let chain = open_chain(&folder, &spec, &options).unwrap();
         let genesis = chain.store().genesis();
         assert_eq!(folder_chain(&folder).unwrap(), Some(spec.clone()));
-        let second = open_chain(&folder, &spec, &options).map(|_| ()).unwrap_err();
+        let second = open_chain(&folder, &spec, &options)
+            .map(|_| ())
+            .unwrap_err();
         assert!(second.is_locked(), "{second}");
         chain.close().unwrap();
 
         let other = changed(|fields| fields.max_tx_bytes -= 1);
-        let error = open_chain(&folder, &other, &options).map(|_| ()).unwrap_err();
+        let error = open_chain(&folder, &other, &options)
+            .map(|_| ())
+            .unwrap_err();
         assert!(matches!(error, OpenError::OtherChain { .. }), "{error}");
         assert_eq!(folder_chain(&folder).unwrap(), Some(spec));
 

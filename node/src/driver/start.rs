@@ -158,7 +158,9 @@ fn start_core(
         metrics,
         stop,
     } = parts;
-    let payee = miner.as_ref().map(|miner| Address::from_bytes(miner.key.public()));
+    let payee = miner
+        .as_ref()
+        .map(|miner| Address::from_bytes(miner.key.public()));
     let core_config = core_config(config, payee, torrents.is_some())?;
     let (reader, segments) = (chain.store().reader(), chain.store().segments_folder());
     let (core, first) = Core::new(chain, &core_config, clock::now())?;
@@ -172,7 +174,9 @@ fn start_core(
     let (commands, commands_receiver) = mpsc::channel(NODE_COMMANDS_LEN);
     let (files_sender, files) = mpsc::channel(FILE_EVENTS_LEN);
     let happenings = broadcast::channel(HAPPENINGS_LEN).0;
-    let torrents = torrents.map(TorrentLink::take).unwrap_or_else(TorrentLink::none);
+    let torrents = torrents
+        .map(TorrentLink::take)
+        .unwrap_or_else(TorrentLink::none);
     let receivers = Receivers {
         commands: commands_receiver,
         network: std::mem::replace(&mut network.events, mpsc::channel(1).1),
@@ -181,7 +185,9 @@ fn start_core(
         files,
     };
     let mut inbox = Inbox::new(stop, receivers);
-    inbox.own.extend(torrents.listen.map(Event::TorrentListening));
+    inbox
+        .own
+        .extend(torrents.listen.map(Event::TorrentListening));
     let outbox = Outbox {
         spec: Arc::clone(&config.spec),
         network: network.commands.clone(),

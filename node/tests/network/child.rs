@@ -114,7 +114,9 @@ impl NodeProcess {
     }
 
     pub(crate) fn wait_for_height(&self, height: u64) {
-        eventually("the chain grows", || (self.height() >= height).then_some(()));
+        eventually("the chain grows", || {
+            (self.height() >= height).then_some(())
+        });
     }
 
     /// Sends a signal, and waits for the end.

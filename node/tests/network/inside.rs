@@ -87,7 +87,11 @@ impl Inside {
         eventually("it listens", || {
             let address = network.borrow().listen.first()?.clone();
             let named = address.iter().any(|part| matches!(part, Protocol::P2p(_)));
-            Some(if named { address } else { address.with(Protocol::P2p(peer)) })
+            Some(if named {
+                address
+            } else {
+                address.with(Protocol::P2p(peer))
+            })
         })
     }
 
@@ -102,12 +106,21 @@ impl Inside {
     /// The value of a metric; 0 where there is none yet.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let url = format!("http://{}/metrics", self.node.addresses().http);
-        let text = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();
+        let text = ureq::get(url)
+            .call()
+            .unwrap()
+            .body_mut()
+            .read_to_string()
+            .unwrap();
         let mut lines = text.lines().filter_map(|line| line.strip_prefix(name));
-        lines.next().map_or(0.0, |value| value.trim().parse().unwrap())
+        lines
+            .next()
+            .map_or(0.0, |value| value.trim().parse().unwrap())
     }
 
     pub(crate) fn imported(&self, source: &str) -> f64 {
-        self.metric(&format!("lyceum_blocks_imported_total{{source=\"{source}\"}}"))
+        self.metric(&format!(
+            "lyceum_blocks_imported_total{{source=\"{source}\"}}"
+        ))
     }
 }

@@ -40,14 +40,26 @@ fn a_new_node_pulls_the_sealed_chain_by_torrent() {
     eventually("a chain grows", || (old.height() >= 400).then_some(()));
     // It mines no more, so that what is sealed stands still.
     let old = old.restart(&runtime, Vec::new(), None);
-    let sealed = old.node.handle().reader.read().sealed_segments().unwrap().get();
+    let sealed = old
+        .node
+        .handle()
+        .reader
+        .read()
+        .sealed_segments()
+        .unwrap()
+        .get();
     assert!(sealed >= 20);
     let new = Inside::start(&runtime, &spec, vec![old.address()], None);
     let tip = old.standing().tip;
-    eventually("the new node is there", || (new.standing().tip == tip).then_some(()));
+    eventually("the new node is there", || {
+        (new.standing().tip == tip).then_some(())
+    });
     let (torrent, blocks) = (new.imported("torrent"), new.imported("sync"));
     let want = (sealed * 16 - 1) as f64; // genesis is nobody's to send
-    assert!(torrent > 0.95 * want, "{torrent} of {want} by torrent, {blocks} by sync");
+    assert!(
+        torrent > 0.95 * want,
+        "{torrent} of {want} by torrent, {blocks} by sync"
+    );
     new.stop(&runtime);
     old.stop(&runtime);
 }
@@ -89,7 +101,9 @@ fn a_killed_node_rejoins_and_catches_up() {
     follower.wait_for_height(4);
     assert!(!follower.end("KILL").success());
     let missed = miner.height() + 4;
-    eventually("blocks are missed", || (miner.height() >= missed).then_some(()));
+    eventually("blocks are missed", || {
+        (miner.height() >= missed).then_some(())
+    });
     let follower = NodeProcess::start(folder.path(), &arguments);
     follower.wait_for_height(missed);
     eventually("it has the miner's tip", || {
