@@ -297,6 +297,7 @@ fn import_lines(
             done,
             new: more,
             error,
+            change: _,
         } = chain.import_run(&lines, clock::now(), Durability::Buffered);
         chain.seal_ready()?;
         (read, new) = (read + from + done, new + more);

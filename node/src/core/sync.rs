@@ -145,7 +145,8 @@ impl Core {
     fn choose_target(&mut self) -> Result<(), ChainError> {
         let ours = self.our_work();
         let best = self.peers.claims(self.now());
-        let best = best.filter(|(_, claim)| claim.work > ours);
+        let tree = self.chain.tree();
+        let best = best.filter(|(_, claim)| claim.work > ours && !tree.is_invalid(&claim.tip));
         // Who is followed already goes before others of the same claim.
         let best = best.max_by_key(|(id, claim)| (claim.work, self.sync.target == Some(**id)));
         let best = best.map(|(id, _)| *id);
@@ -201,9 +202,11 @@ impl Core {
         self.sync.failures.clear();
         self.sync.blocks_until = 0;
         let next = self.next_segment();
-        let keep = |core: &Self, index: SegmentIndex| core.damaged.contains(&index);
-        let fetches: Vec<_> = self.sync.fetches.keys().copied().collect();
-        for index in fetches.into_iter().filter(|index| !keep(self, *index)) {
+        let fetches = self.sync.fetches.keys().copied();
+        let fetches: Vec<_> = fetches
+            .filter(|index| !self.damaged.contains(index))
+            .collect();
+        for index in fetches {
             self.sync.fetches.remove(&index);
             self.act(Action::CancelFetch(index));
         }

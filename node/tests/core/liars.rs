@@ -120,7 +120,10 @@ fn a_good_announcement_is_relayed_and_taken() {
     assert_eq!(verdict(&actions), Some(GossipVerdict::Accept));
     let hash = BlockHash::of(line.as_bytes());
     assert_eq!(victim.core.chain().tip().unwrap().hash, hash);
-    assert_eq!(verdict(&victim.announce(&line)), Some(GossipVerdict::Ignore));
+    assert_eq!(
+        verdict(&victim.announce(&line)),
+        Some(GossipVerdict::Ignore)
+    );
 }
 
 #[test]
@@ -130,17 +133,27 @@ fn announcements_that_break_a_rule_ban_their_sender() {
         |victim| {
             let good = forged(victim, |_| {});
             let (token, _) = good.rsplit_once('.').unwrap();
-            (format!("{token}.{}", "A".repeat(86)), "signature_small_order")
+            (
+                format!("{token}.{}", "A".repeat(86)),
+                "signature_small_order",
+            )
         },
         |victim| {
-            let hard = |claims: &mut lyceum_protocol::BlockClaims| claims.bits = "1d00ffff".parse().unwrap();
+            let hard = |claims: &mut lyceum_protocol::BlockClaims| {
+                claims.bits = "1d00ffff".parse().unwrap()
+            };
             let line = forge::next_line(victim.core.chain(), 1, 2_000, Vec::new());
             let mut claims = forge::block(&victim.spec, &line).header.claims().clone();
             hard(&mut claims);
             let signed = claims.sign(&forge::key(1), &victim.spec).unwrap();
             (signed.token().to_owned(), "work")
         },
-        |victim| (forged(victim, |claims| claims.bits = "207ffffe".parse().unwrap()), "bits"),
+        |victim| {
+            (
+                forged(victim, |claims| claims.bits = "207ffffe".parse().unwrap()),
+                "bits",
+            )
+        },
         |victim| {
             let early = lyceum_protocol::Timestamp::new(1).unwrap();
             (forged(victim, |claims| claims.timestamp = early), "too_old")
@@ -165,7 +178,10 @@ fn announcements_that_break_a_rule_ban_their_sender() {
         assert_eq!(verdict(&actions), Some(GossipVerdict::Reject), "lie {i}");
         // A forged signature changes the hash, so its work may be what is found out.
         let found = banned(&actions);
-        assert!(found == Some(reason) || (i == 0 && found.is_some()) || i == 5 && found.is_some(), "lie {i}: {found:?}");
+        assert!(
+            found == Some(reason) || (i == 0 && found.is_some()) || i == 5 && found.is_some(),
+            "lie {i}: {found:?}"
+        );
         assert_eq!(victim.core.chain().tip().unwrap(), before);
     }
 }
@@ -173,7 +189,9 @@ fn announcements_that_break_a_rule_ban_their_sender() {
 #[test]
 fn a_block_of_a_wrong_state_is_refused_and_who_keeps_it_is_banned() {
     let mut victim = Victim::new();
-    let line = forged(&victim, |claims| claims.state_root = Hash::from_bytes([5; 32]));
+    let line = forged(&victim, |claims| {
+        claims.state_root = Hash::from_bytes([5; 32])
+    });
     let before = victim.core.chain().tip().unwrap();
     let actions = victim.announce(&line);
     // It has its proof of work, so it may be relayed; but it is not taken.
@@ -193,7 +211,10 @@ fn an_honest_relay_of_a_changed_list_is_not_blamed() {
     let after = victim.respond(&actions, |_| Response::Blocks(vec![line.clone()]));
     assert_eq!(banned(&after), None);
     assert_eq!(victim.core.chain().tip().unwrap().hash, forge::hash(&line));
-    assert_ne!(forge::header(&victim.spec, &line).claims().tx_root, TxRoot::from_bytes([0; 32]));
+    assert_ne!(
+        forge::header(&victim.spec, &line).claims().tx_root,
+        TxRoot::from_bytes([0; 32])
+    );
 }
 
 #[test]
@@ -221,16 +242,24 @@ fn boasts_without_blocks_are_found_out() {
         });
         assert!(asked.iter().any(|action| matches!(
             action,
-            Action::Request { request: Request::BlocksAfter { .. }, .. }
+            Action::Request {
+                request: Request::BlocksAfter { .. },
+                ..
+            }
         )));
-        let invalid = forged(&victim, |claims| claims.state_root = Hash::from_bytes([5; 32]));
+        let invalid = forged(&victim, |claims| {
+            claims.state_root = Hash::from_bytes([5; 32])
+        });
         let answer = |_: &Request| match round {
             0 => Response::Blocks(Vec::new()),
             _ => Response::Blocks(vec![invalid.clone()]),
         };
         let after = victim.respond(&asked, answer);
         match round {
-            0 => assert_eq!(victim.core.standing(0.0, 0).unwrap().target_height.get(), 20),
+            0 => assert_eq!(
+                victim.core.standing(0.0, 0).unwrap().target_height.get(),
+                20
+            ),
             _ => assert_eq!(banned(&after), Some("state_root")),
         }
     }
@@ -253,8 +282,20 @@ fn endless_headers_and_false_boundaries_ban() {
     let lies: [Lie; 4] = [
         (|b| b, "boundary_infohash"),
         (|b| Boundary { index: 77, ..b }, "boundary_index"),
-        (|b| Boundary { length: 1 << 40, ..b }, "boundary_length"),
-        (|b| Boundary { token: "x".to_owned(), ..b }, "token_parts"),
+        (
+            |b| Boundary {
+                length: 1 << 40,
+                ..b
+            },
+            "boundary_length",
+        ),
+        (
+            |b| Boundary {
+                token: "x".to_owned(),
+                ..b
+            },
+            "token_parts",
+        ),
     ];
     for (lie, reason) in lies {
         let mut victim = Victim::new();
@@ -308,14 +349,20 @@ fn response() -> impl Strategy<Value = Response> {
         text().prop_map(Response::Blocks),
         text().prop_map(Response::Transactions),
         Just(Response::Refused(Refusal::Busy)),
-        (any::<u64>(), ".{0,20}", any::<u64>(), prop::collection::vec(any::<u8>(), 0..50)).prop_map(
-            |(index, token, length, pieces)| Response::Segments(vec![Boundary {
-                index,
-                token,
-                length,
-                pieces
-            }])
-        ),
+        (
+            any::<u64>(),
+            ".{0,20}",
+            any::<u64>(),
+            prop::collection::vec(any::<u8>(), 0..50)
+        )
+            .prop_map(|(index, token, length, pieces)| Response::Segments(vec![
+                Boundary {
+                    index,
+                    token,
+                    length,
+                    pieces
+                }
+            ])),
         (any::<u64>(), prop::collection::vec(any::<u8>(), 0..50)).prop_map(|(length, pieces)| {
             let torrent = "0.0.0.0:7".parse().unwrap();
             Response::Activated {

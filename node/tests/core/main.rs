@@ -1,8 +1,11 @@
 //! The core by its interface: several of them in virtual time, and one against liars.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../chain/forge.rs"]
 #[allow(dead_code)]
 mod forge;
+mod fuzz_corpus;
 mod liars;
 mod net;
 
@@ -26,7 +29,11 @@ fn a_mined_block_is_followed_by_all() {
     net.run(1_500);
     assert!(net.agree(0..4));
     let gossiped = net.nodes[3].imported.get("gossip").copied();
-    assert!(gossiped.unwrap_or_default() as u64 >= net.tip(3).0 - 2, "{:?}", net.nodes[3].imported);
+    assert!(
+        gossiped.unwrap_or_default() as u64 >= net.tip(3).0 - 2,
+        "{:?}",
+        net.nodes[3].imported
+    );
     assert!(net.nodes.iter().all(|node| node.bans.is_empty()));
 }
 
@@ -48,7 +55,15 @@ fn a_submitted_call_reaches_the_miner_and_the_chain() {
     assert_eq!(net.nodes[2].submitted[0], Ok(id));
     assert!(net.nodes[2].submitted[1..].iter().all(Result::is_err));
     for node in &net.nodes {
-        assert!(node.core.chain().store().read().transaction(&id).unwrap().is_some());
+        assert!(
+            node.core
+                .chain()
+                .store()
+                .read()
+                .transaction(&id)
+                .unwrap()
+                .is_some()
+        );
         assert_eq!(node.core.mempool().stats().transactions, 0);
     }
 }
@@ -73,24 +88,50 @@ fn newcomers_pull_sealed_segments_by_torrent_from_each_other_too() {
     net.connect(1, 2);
     net.connect(2, 3);
     net.run(30_000);
-    assert!(net.agree(0..4) || { net.run(500); net.agree(0..4) });
-    let sealed = net.nodes[0].core.chain().store().read().sealed_segments().unwrap().get();
+    assert!(
+        net.agree(0..4) || {
+            net.run(500);
+            net.agree(0..4)
+        }
+    );
+    let sealed = net.nodes[0]
+        .core
+        .chain()
+        .store()
+        .read()
+        .sealed_segments()
+        .unwrap()
+        .get();
     for node in &net.nodes[1..] {
         let torrent = node.imported["torrent"] as u64;
-        assert!(torrent >= 76 && torrent <= sealed * 4, "{:?}", node.imported);
+        assert!(
+            torrent >= 76 && torrent <= sealed * 4,
+            "{:?}",
+            node.imported
+        );
         assert!(node.bans.is_empty());
     }
 }
 
 #[test]
 fn where_torrents_fail_blocks_come_one_by_one() {
-    for failure in [FetchFailure::Stalled, FetchFailure::Unreachable, FetchFailure::Engine] {
+    for failure in [
+        FetchFailure::Stalled,
+        FetchFailure::Unreachable,
+        FetchFailure::Engine,
+    ] {
         let mut net = with_history(40);
         net.torrents_fail = Some(failure);
         net.add(false);
         net.connect(0, 1);
         net.run(60_000);
-        assert!(net.agree(0..2) || { net.run(500); net.agree(0..2) }, "{failure:?}");
+        assert!(
+            net.agree(0..2) || {
+                net.run(500);
+                net.agree(0..2)
+            },
+            "{failure:?}"
+        );
         assert!(!net.nodes[1].imported.contains_key("torrent"));
         let fell = |note: &String| note.starts_with("FellBack");
         assert!(net.nodes[1].notices.iter().any(fell));
@@ -125,12 +166,24 @@ fn a_partition_heals_to_one_tip_and_the_dropped_calls_come_back() {
     net.run(30_000);
     let id = TxId::of(call.token().as_bytes());
     let holds = |net: &Net, i: usize| {
-        net.nodes[i].core.chain().store().read().transaction(&id).unwrap().is_some()
+        net.nodes[i]
+            .core
+            .chain()
+            .store()
+            .read()
+            .transaction(&id)
+            .unwrap()
+            .is_some()
     };
     assert!(holds(&net, 2) && !holds(&net, 0) && !net.agree(0..4));
     net.sides = vec![0; 4];
     net.run(60_000);
-    assert!(net.agree(0..4) || { net.run(300); net.agree(0..4) });
+    assert!(
+        net.agree(0..4) || {
+            net.run(300);
+            net.agree(0..4)
+        }
+    );
     assert!((0..4).all(|i| holds(&net, i)));
     assert!(net.nodes.iter().all(|node| node.bans.is_empty()));
 }

@@ -37,7 +37,6 @@ pub(crate) struct Net {
 
 pub(crate) struct Node {
     pub(crate) core: Core,
-    pub(crate) id: PeerId,
     key: u8,
     connected: BTreeSet<usize>,
     seen: BTreeSet<MessageId>,
@@ -51,9 +50,13 @@ pub(crate) struct Node {
 }
 
 enum Due {
-    Event(Event),
+    Event(Box<Event>),
     Tick,
     Mine(u64),
+}
+
+fn due(event: Event) -> Due {
+    Due::Event(Box::new(event))
 }
 
 pub(crate) fn peer(i: usize) -> PeerId {
@@ -98,7 +101,6 @@ impl Net {
         let (core, actions) = Core::new(chain, &config, self.time()).unwrap();
         self.nodes.push(Node {
             core,
-            id: peer(i),
             key,
             connected: BTreeSet::new(),
             seen: BTreeSet::new(),
@@ -112,7 +114,7 @@ impl Net {
         });
         self.sides.push(0);
         self.perform(i, actions);
-        self.push(i, 0, Due::Event(Event::TorrentListening(torrent_address(i))));
+        self.push(i, 0, due(Event::TorrentListening(torrent_address(i))));
         self.push(i, 1, Due::Tick);
         i
     }
@@ -128,14 +130,14 @@ impl Net {
                 peer: peer(other),
                 ip: Some(torrent_address(other).ip()),
             };
-            self.push(i, 1, Due::Event(event));
+            self.push(i, 1, due(event));
         }
     }
 
     pub(crate) fn disconnect(&mut self, a: usize, b: usize) {
         for (i, other) in [(a, b), (b, a)] {
             if self.nodes[i].connected.remove(&other) {
-                self.push(i, 1, Due::Event(Event::Disconnected(peer(other))));
+                self.push(i, 1, due(Event::Disconnected(peer(other))));
             }
         }
     }
@@ -148,11 +150,7 @@ impl Net {
     pub(crate) fn submit(&mut self, i: usize, token: &str) {
         let reply = ReplyId(u64::MAX);
         let token = token.to_owned();
-        self.push(i, 1, Due::Event(Event::Submit { reply, token }));
-    }
-
-    pub(crate) fn send(&mut self, i: usize, event: Event) {
-        self.push(i, 1, Due::Event(event));
+        self.push(i, 1, due(Event::Submit { reply, token }));
     }
 
     fn push(&mut self, i: usize, after: u64, due: Due) {
@@ -170,7 +168,7 @@ impl Net {
             let ((at, _), (i, due)) = entry.remove_entry();
             self.now = at;
             match due {
-                Due::Event(event) => self.step(i, event),
+                Due::Event(event) => self.step(i, *event),
                 Due::Tick => {
                     self.push(i, TICK_MS, Due::Tick);
                     self.step(i, Event::Tick);
@@ -205,7 +203,7 @@ impl Net {
 
     fn act(&mut self, i: usize, action: Action) {
         match action {
-            Action::Continue => self.push(i, 1, Due::Event(Event::Continue)),
+            Action::Continue => self.push(i, 1, due(Event::Continue)),
             Action::Publish { topic, data } => {
                 let id = MessageId::new(BlockHash::of(&data).as_bytes());
                 self.messages.insert(id.clone(), (topic, data));
@@ -221,14 +219,16 @@ impl Net {
             Action::Respond { reply, response } => {
                 if let Some((to, id, from)) = self.replies.remove(&reply) {
                     let (peer, result) = (peer(from), Ok(response));
-                    self.push(to, LATENCY_MS, Due::Event(Event::Response { peer, id, result }));
+                    self.push(to, LATENCY_MS, due(Event::Response { peer, id, result }));
                 }
             }
             Action::Submitted { result, .. } => {
                 let result = result.map_err(|refusal| refusal.reason().to_owned());
                 self.nodes[i].submitted.push(result);
             }
-            Action::Ban { peer: who, reason, .. } => {
+            Action::Ban {
+                peer: who, reason, ..
+            } => {
                 self.nodes[i].bans.push((who, reason));
                 if let Some(other) = (0..self.nodes.len()).find(|other| peer(*other) == who) {
                     self.disconnect(i, other);
@@ -252,9 +252,13 @@ impl Net {
             }
             Action::Activate(index) => {
                 let is_seeded = self.nodes[i].seeds.contains_key(&index);
-                self.push(i, 1, Due::Event(Event::Activated { index, is_seeded }));
+                self.push(i, 1, due(Event::Activated { index, is_seeded }));
             }
-            Action::Fetch { index, holders, metainfo } => {
+            Action::Fetch {
+                index,
+                holders,
+                metainfo,
+            } => {
                 let event = match self.torrents_fail {
                     Some(failure) => Event::FetchFailed {
                         index,
@@ -271,11 +275,11 @@ impl Net {
                         Event::Fetched { index, file, from }
                     }
                 };
-                self.push(i, 200, Due::Event(event));
+                self.push(i, 200, due(event));
             }
             Action::ReadSegment { index, file } => {
                 let text = self.nodes[i].files.get(&file).cloned();
-                self.push(i, 1, Due::Event(Event::SegmentText { index, text }));
+                self.push(i, 1, due(Event::SegmentText { index, text }));
             }
             Action::DeleteFetched(file) => {
                 self.nodes[i].files.remove(&file);
@@ -292,7 +296,7 @@ impl Net {
             Some(file) => node.files[file].clone(),
             None => {
                 let view = node.core.chain().store().read();
-                let heights = segment_heights(index, self.spec.segment_blocks);
+                let heights = segment_heights(&self.spec, index);
                 let lines = heights.map(|height| view.line_at(height).unwrap().unwrap() + "\n");
                 lines.collect::<String>().into_bytes()
             }
@@ -309,25 +313,39 @@ impl Net {
                     id: id.clone(),
                     data: data.clone(),
                 };
-                self.push(other, LATENCY_MS, Due::Event(event));
+                self.push(other, LATENCY_MS, due(event));
             }
         }
     }
 
-    fn request(&mut self, i: usize, to: PeerId, id: RequestId, request: lyceum_node::core::wire::Request) {
+    fn request(
+        &mut self,
+        i: usize,
+        to: PeerId,
+        id: RequestId,
+        request: lyceum_node::core::wire::Request,
+    ) {
         let other = self.nodes[i].connected.iter().copied();
         let other = other.filter(|other| self.sides[i] == self.sides[*other]);
         let other = other.into_iter().find(|other| peer(*other) == to);
         let Some(other) = other else {
             let (peer, result) = (to, Err(RequestFailure::Timeout));
-            self.push(i, 5_000, Due::Event(Event::Response { peer, id, result }));
+            self.push(i, 5_000, due(Event::Response { peer, id, result }));
             return;
         };
         self.order += 1;
         let reply = ReplyId(self.order);
         self.replies.insert(reply, (i, id, other));
         let peer = peer(i);
-        self.push(other, LATENCY_MS, Due::Event(Event::Request { peer, reply, request }));
+        self.push(
+            other,
+            LATENCY_MS,
+            due(Event::Request {
+                peer,
+                reply,
+                request,
+            }),
+        );
     }
 
     fn note(&mut self, i: usize, notice: &Notice) {

@@ -79,7 +79,7 @@ impl Core {
     /// The main chain has changed: settles the mempool, seals what is deep enough, tells of the tip.
     ///
     /// `lines` are those of the connected blocks, where the caller has them.
-    pub(super) fn changed(
+    pub(in crate::core) fn changed(
         &mut self,
         change: &TipChange,
         source: Source,
@@ -153,7 +153,7 @@ impl Core {
     }
 
     /// Changes the mempool with a look at the tip's accounts.
-    pub(super) fn settled<T>(
+    pub(in crate::core) fn settled<T>(
         &mut self,
         change: impl FnOnce(&mut crate::core::Mempool, &dyn Fn(&Address) -> Account) -> T,
     ) -> Result<T, ChainError> {
@@ -173,7 +173,7 @@ impl Core {
     }
 
     /// Seals what is deep enough, and offers what is sealed to others.
-    pub(super) fn follow_seals(&mut self) -> Result<(), ChainError> {
+    pub(in crate::core) fn follow_seals(&mut self) -> Result<(), ChainError> {
         self.chain.seal_ready()?;
         let sealed = self.chain.store().read().sealed_segments()?.get();
         for index in (self.sealed.len() as u64)..sealed {
@@ -191,7 +191,7 @@ impl Core {
     }
 
     /// Offers a segment to others, unless it is damaged.
-    pub(super) fn offer(
+    pub(in crate::core) fn offer(
         &mut self,
         index: SegmentIndex,
         metainfo: lyceum_protocol::Metainfo,

@@ -247,7 +247,8 @@ impl Core {
             self.peers.lacks(&peer, index);
         }
         if failure == FetchFailure::WrongBytes {
-            for peer in culprits.iter().flat_map(|address| self.peers.at(address)) {
+            let culprits = culprits.iter().flat_map(|address| self.peers.at(address));
+            for peer in culprits.collect::<Vec<_>>() {
                 self.blame(&peer, Offence::Segment("wrong_bytes"));
             }
         }
