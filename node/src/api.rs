@@ -4,7 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -39,10 +39,10 @@ mod transactions;
 mod web;
 
 use context::Api;
-pub use limit::RateLimit;
 use limit::Limiter;
+pub use limit::RateLimit;
 use listener::{BoundedListener, Client};
-use problem::Problem;
+use problem::{Problem, Refusals};
 
 /// How long a request may take until its answer starts, its body's arrival included.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -146,7 +146,9 @@ fn described() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(events::events))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
-        .routes(routes!(status::metrics));
+        .routes(routes!(status::metrics))
+        .routes(routes!(document))
+        .routes(routes!(web::page));
     let (router, mut document) = router.split_for_parts();
     document.merge(segments::SegmentPaths::openapi());
     let router = router.route("/api/v1/segments/{k}", get(segments::segment_or_torrent));
@@ -154,9 +156,15 @@ fn described() -> (Router<Api>, utoipa::openapi::OpenApi) {
 }
 
 /// The OpenAPI document, as it is served.
-pub fn openapi_json() -> String {
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let (_, document) = described();
     document.to_json().expect("a document of texts and numbers")
+});
+
+#[utoipa::path(get, path = "/openapi.json", tag = "operation", responses((status = 200, body = Object, description = "This document"), Refusals))]
+async fn document() -> impl IntoResponse {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (kind, DOCUMENT.as_str())
 }
 
 fn router(
@@ -169,22 +177,15 @@ fn router(
     let body_max = node.spec.max_tx_bytes as usize + transactions::TOKEN_SPACE_MAX;
     let limiter = Limiter::new(config.rate, Instant::now());
     let api = Api::new(node, metrics, limiter, shutdown);
-    let document: Arc<str> = openapi_json().into();
-    let serve_document = move || {
-        let kind = [(header::CONTENT_TYPE, "application/json")];
-        std::future::ready((kind, document.to_string()))
-    };
     let (router, _) = described();
     let router = router
-        .route("/openapi.json", get(serve_document))
-        .merge(web::router())
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
             REQUEST_TIME_MAX,
         ))
         .layer(DefaultBodyLimit::max(body_max))
-        .layer(middleware::from_fn_with_state(api.clone(), admit))
-        .layer(middleware::from_fn(problem::describe));
+        .layer(middleware::from_fn(problem::describe))
+        .layer(middleware::from_fn_with_state(api.clone(), admit));
     let router = match cors {
         Some(cors) => router.layer(cors),
         None => router,
@@ -227,7 +228,10 @@ fn cors(origins: &[String]) -> Result<Option<CorsLayer>, ApiError> {
     }
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::CONTENT_TYPE, HeaderName::from_static("last-event-id")])
+        .allow_headers([
+            header::CONTENT_TYPE,
+            HeaderName::from_static("last-event-id"),
+        ])
         .expose_headers([header::LOCATION, header::RETRY_AFTER]);
     if origins.iter().any(|origin| origin == "*") {
         return Ok(Some(layer.allow_origin(Any)));

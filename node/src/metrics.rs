@@ -112,8 +112,8 @@ impl Metrics {
             Notice::Stalled { .. } => {
                 f.network.stalls.inc();
             }
-            // Gauges: looked up at each scrape.
-            Notice::Phase(_) | Notice::Peers(_) => {}
+            // Counted as imported; gauges are looked up at each scrape.
+            Notice::Mined(_) | Notice::Phase(_) | Notice::Peers(_) => {}
         }
     }
 
@@ -146,7 +146,11 @@ impl Metrics {
     /// A message was dropped, for a channel was full; `channel` is one of the program's own names.
     pub fn channel_dropped(&self, channel: &'static str) {
         let label = Channel { channel };
-        self.families.network.channel_dropped.get_or_create(&label).inc();
+        self.families
+            .network
+            .channel_dropped
+            .get_or_create(&label)
+            .inc();
     }
 
     /// The API has answered.

@@ -86,6 +86,18 @@ impl Api {
         self.block(|node| work(&node.reader.read())).await
     }
 
+    /// Asks the core for what waits for a block; `nothing` where there is no core, as over a ledger at rest.
+    pub(super) async fn ask_pending<T>(
+        &self,
+        nothing: T,
+        command: impl FnOnce(oneshot::Sender<T>) -> NodeCommand,
+    ) -> Result<T, Problem> {
+        match self.node.commands.is_closed() {
+            true => Ok(nothing),
+            false => self.ask(command).await,
+        }
+    }
+
     /// Asks the core.
     pub(super) async fn ask<T>(
         &self,

@@ -32,7 +32,7 @@ pub(super) async fn events(
     let first = event("tip", &standing(&api.node.standing.borrow()));
     let counted = api.metrics.listening();
     let state = (happenings, api.shutdown.clone(), turn, counted);
-    let later = stream::unfold(state, async |mut state| {
+    let later = stream::unfold(state, |mut state| async move {
         let happening = tokio::select! {
             biased;
             () = state.1.cancelled() => return None,

@@ -137,7 +137,10 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(limiter.take(client(1), later), Ok(()));
         }
-        assert!(limiter.take(client(1), later).is_err(), "no more than the burst");
+        assert!(
+            limiter.take(client(1), later).is_err(),
+            "no more than the burst"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use lyceum_protocol::Address;
+use lyceum_protocol::{Address, Seq};
 use lyceum_storage::{LedgerView, StateProof};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -46,7 +46,7 @@ pub(super) async fn account(
         .parse()
         .map_err(|error| Problem::bad("address", format!("{did:?}: {error}")))?;
     let next = api
-        .ask(|reply| NodeCommand::NextSeq { sender, reply })
+        .ask_pending(Seq::ZERO, |reply| NodeCommand::NextSeq { sender, reply })
         .await?;
     let account = api.read(move |view| read_account(view, sender, next.get()));
     Ok(Json(account.await?))
@@ -172,7 +172,9 @@ pub(super) async fn records(
 ) -> Result<Json<Page<Record>>, Problem> {
     let limit = paging.limit()?;
     let prefix = checked_path(format!("{}/{}/", part(&contract)?, part(&record)?))?;
-    let after = paging.after.map(|key| checked_path(format!("{prefix}{key}")));
+    let after = paging
+        .after
+        .map(|key| checked_path(format!("{prefix}{key}")));
     let after = after.transpose()?;
     let page = api.read(move |view| {
         let records = view.records(&prefix, after.as_deref(), limit + 1)?;
@@ -183,7 +185,9 @@ pub(super) async fn records(
             })
         });
         let records = records.collect::<Result<_, Problem>>()?;
-        Ok(Page::cut(records, limit, |record: &Record| record.key.clone()))
+        Ok(Page::cut(records, limit, |record: &Record| {
+            record.key.clone()
+        }))
     });
     Ok(Json(page.await?))
 }
@@ -281,7 +285,10 @@ pub(super) async fn record(
 /// One part of a path.
 fn part(text: &str) -> Result<&str, Problem> {
     match text.is_empty() || text.contains('/') {
-        true => Err(Problem::bad("path", format!("{text:?} is no part of a path"))),
+        true => Err(Problem::bad(
+            "path",
+            format!("{text:?} is no part of a path"),
+        )),
         false => Ok(text),
     }
 }
@@ -289,6 +296,9 @@ fn part(text: &str) -> Result<&str, Problem> {
 fn checked_path(path: String) -> Result<String, Problem> {
     match path.len() <= PATH_BYTES_MAX {
         true => Ok(path),
-        false => Err(Problem::bad("path", format!("longer than {PATH_BYTES_MAX} bytes"))),
+        false => Err(Problem::bad(
+            "path",
+            format!("longer than {PATH_BYTES_MAX} bytes"),
+        )),
     }
 }

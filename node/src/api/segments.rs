@@ -130,9 +130,8 @@ pub(super) async fn segments(
 async fn find(api: &Api, index: &str) -> Result<SegmentEntry, Problem> {
     let number = index.parse().ok().filter(|_| !index.starts_with('+'));
     let number = number.and_then(|number: u64| SegmentIndex::new(number).ok());
-    let number = number.ok_or_else(|| {
-        Problem::bad("segment", format!("{index:?} is no number of a segment"))
-    })?;
+    let number = number
+        .ok_or_else(|| Problem::bad("segment", format!("{index:?} is no number of a segment")))?;
     let entry = api.read(move |view| Ok(view.segment(number)?)).await?;
     entry.ok_or_else(|| {
         Problem::unknown("unknown_segment", format!("segment {number} is not sealed"))

@@ -117,7 +117,8 @@ pub(super) async fn transaction(
     if let Some(found) = api.read(move |view| included(view, id)).await? {
         return Ok(Json(found));
     }
-    let pending = api.ask(|reply| NodeCommand::Pending { id, reply }).await?;
+    let pending = api.ask_pending(None, |reply| NodeCommand::Pending { id, reply });
+    let pending = pending.await?;
     if let Some(pending) = pending {
         return Ok(Json(Transaction::pending(pending.token())?));
     }
@@ -226,7 +227,7 @@ pub(super) async fn mempool(
 ) -> Result<Json<Page<Transaction>>, Problem> {
     let limit = paging.limit()?;
     let after = paging.after.as_deref().map(parse_id).transpose()?;
-    let pending = api.ask(|reply| NodeCommand::Mempool {
+    let pending = api.ask_pending(Vec::new(), |reply| NodeCommand::Mempool {
         after,
         limit: limit + 1,
         reply,

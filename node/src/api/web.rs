@@ -2,15 +2,13 @@
 
 use std::sync::LazyLock;
 
-use axum::Router;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
 use base64_simd::STANDARD;
 use lyceum_protocol::Hash;
 use lyceum_protocol::kind;
 
-use super::context::Api;
+use super::problem::Refusals;
 
 const HTML: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/style.css");
@@ -37,11 +35,8 @@ static PAGE: LazyLock<(String, String)> = LazyLock::new(|| {
     (document, policy)
 });
 
-pub(super) fn router() -> Router<Api> {
-    Router::new().route("/", get(page))
-}
-
-async fn page() -> Response {
+#[utoipa::path(get, path = "/", tag = "operation", responses((status = 200, body = String, content_type = "text/html", description = "The page for people"), Refusals))]
+pub(super) async fn page() -> Response {
     let (document, policy) = &*PAGE;
     let headers = [
         (header::CONTENT_SECURITY_POLICY, policy.as_str()),

@@ -41,7 +41,10 @@ fn standing(families: &Families, node: &NodeHandle) {
     set(&transactions.mempool_bytes, standing.mempool.bytes);
     set(&transactions.mempool_senders, standing.mempool.senders);
     for phase in PHASES {
-        let gauge = families.network.phase.get_or_create(&SyncPhase::from(phase));
+        let gauge = families
+            .network
+            .phase
+            .get_or_create(&SyncPhase::from(phase));
         gauge.set(i64::from(phase == standing.phase));
     }
     set(&families.segments.missing, standing.segments_missing);
@@ -68,7 +71,10 @@ fn network(families: &Families, node: &NodeHandle) {
     };
     let families = &families.network;
     for (direction, count) in [("inbound", all - outbound), ("outbound", outbound)] {
-        set(&families.peers.get_or_create(&Direction { direction }), count);
+        set(
+            &families.peers.get_or_create(&Direction { direction }),
+            count,
+        );
     }
     for (kind, count) in [("peer", peers), ("address", addresses)] {
         set(&families.bans_active.get_or_create(&Kind { kind }), count);

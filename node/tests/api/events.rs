@@ -54,17 +54,35 @@ fn a_listener_is_told_what_happens_from_where_the_node_stands() {
     let (name, tip) = listener.next().unwrap();
     let hash = world.node.standing.borrow().tip.to_string();
     assert_eq!(name, "tip");
-    assert_eq!((&tip["height"], &tip["hash"], &tip["source"]), (&json!(11), &json!(hash), &json!("mined")));
+    assert_eq!(
+        (&tip["height"], &tip["hash"], &tip["source"]),
+        (&json!(11), &json!(hash), &json!("mined"))
+    );
     let id = TxId::of(b"x");
     for (happening, want_name, want) in [
-        (Happening::Pending(id), "pending", json!({ "id": id.to_string() })),
         (
-            Happening::Dropped { id, reason: "replaced" },
+            Happening::Pending(id),
+            "pending",
+            json!({ "id": id.to_string() }),
+        ),
+        (
+            Happening::Dropped {
+                id,
+                reason: "replaced",
+            },
             "dropped",
             json!({ "id": id.to_string(), "reason": "replaced" }),
         ),
-        (Happening::Sealed(SegmentIndex::new(3).unwrap()), "sealed", json!({ "segment": 3 })),
-        (Happening::Phase(Phase::Segments), "phase", json!({ "phase": "segments" })),
+        (
+            Happening::Sealed(SegmentIndex::new(3).unwrap()),
+            "sealed",
+            json!({ "segment": 3 }),
+        ),
+        (
+            Happening::Phase(Phase::Segments),
+            "phase",
+            json!({ "phase": "segments" }),
+        ),
     ] {
         world.node.happenings.send(happening).unwrap();
         assert_eq!(listener.next(), Some((want_name.to_owned(), want)));
@@ -80,7 +98,11 @@ fn a_slow_listener_is_told_what_it_missed() {
     let sent = 200_000 + HAPPENINGS_LEN as u64;
     for i in 0..sent {
         let index = SegmentIndex::new(i).unwrap();
-        world.node.happenings.send(Happening::Sealed(index)).unwrap();
+        world
+            .node
+            .happenings
+            .send(Happening::Sealed(index))
+            .unwrap();
     }
     let (mut seen, mut missed) = (0, 0);
     while seen + missed < sent {
@@ -88,12 +110,19 @@ fn a_slow_listener_is_told_what_it_missed() {
             (name, data) if name == "lagged" => missed += data["missed"].as_u64().unwrap(),
             (name, data) => {
                 assert_eq!(name, "sealed");
-                assert_eq!(data["segment"], seen + missed, "none is left out in silence");
+                assert_eq!(
+                    data["segment"],
+                    seen + missed,
+                    "none is left out in silence"
+                );
                 seen += 1;
             }
         }
     }
-    assert!(missed > 0 && seen >= HAPPENINGS_LEN as u64, "{seen} seen, {missed} missed");
+    assert!(
+        missed > 0 && seen >= HAPPENINGS_LEN as u64,
+        "{seen} seen, {missed} missed"
+    );
 }
 
 #[test]
@@ -102,11 +131,18 @@ fn listeners_are_counted_and_bounded_and_end_with_the_server() {
     // The bound on one client's connections comes first; the listeners' own is for many clients.
     let mut listeners: Vec<_> = (0..20).map(|_| Listener::new(&world)).collect();
     let served = world.get("/metrics");
-    assert!(served.text().contains("lyceum_http_event_streams 20\n"), "{}", served.text());
+    assert!(
+        served.text().contains("lyceum_http_event_streams 20\n"),
+        "{}",
+        served.text()
+    );
     drop(listeners.split_off(1));
     let server = world.server.take().unwrap();
     world.shutdown.cancel();
-    assert_eq!(listeners[0].next().map(|(name, _)| name).as_deref(), Some("tip"));
+    assert_eq!(
+        listeners[0].next().map(|(name, _)| name).as_deref(),
+        Some("tip")
+    );
     assert_eq!(listeners[0].next(), None, "the stream ends");
     world.runtime.block_on(server.task).unwrap();
 }

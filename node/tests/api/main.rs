@@ -9,6 +9,7 @@ mod forge;
 mod ledger;
 mod metrics;
 mod outside;
+mod page;
 mod refusals;
 mod state;
 mod status;

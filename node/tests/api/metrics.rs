@@ -6,7 +6,9 @@ use std::time::Duration;
 use libp2p::PeerId;
 use lyceum_node::core::{DropCause, Notice, Phase, Source};
 use lyceum_node::metrics::{Metrics, MetricsBuilder};
-use lyceum_protocol::{BlockHash, Height, MetainfoBuilder, SegmentIndex, StateRoot, Timestamp, TxId};
+use lyceum_protocol::{
+    BlockHash, Height, MetainfoBuilder, SegmentIndex, StateRoot, Timestamp, TxId,
+};
 
 use crate::forge;
 use crate::world::World;
@@ -28,21 +30,39 @@ pub(crate) fn touch(metrics: &Metrics) {
                 disconnected: 2,
                 source: Source::Gossip,
             },
-            Notice::Imported { source: Source::Torrent, blocks: 5 },
-            Notice::BlockRejected { reason, from: Some(PeerId::random()) },
+            Notice::Imported {
+                source: Source::Torrent,
+                blocks: 5,
+            },
+            Notice::BlockRejected {
+                reason,
+                from: Some(PeerId::random()),
+            },
             Notice::Pending(forge::register(&spec, 1, 0)),
             Notice::TransactionRejected { reason },
-            Notice::Dropped { id, cause: DropCause::Replaced },
-            Notice::Sealed { index, metainfo: MetainfoBuilder::new(&spec.chain, index).finish() },
+            Notice::Dropped {
+                id,
+                cause: DropCause::Replaced,
+            },
+            Notice::Sealed {
+                index,
+                metainfo: MetainfoBuilder::new(&spec.chain, index).finish(),
+            },
             Notice::Unsealed(index),
             Notice::FetchFailed { index, reason },
             Notice::FellBack { index, reason },
+            Notice::Mined(BlockHash::ZERO),
             Notice::Phase(Phase::Blocks),
-            Notice::Stalled { peer: PeerId::random() },
+            Notice::Stalled {
+                peer: PeerId::random(),
+            },
             Notice::Peers(4),
         ]
     };
-    notices().iter().chain(&notices()).for_each(|notice| metrics.observe(notice));
+    notices()
+        .iter()
+        .chain(&notices())
+        .for_each(|notice| metrics.observe(notice));
     for _ in 0..2 {
         metrics.block_validated(Duration::from_millis(3));
         metrics.block_propagated(Duration::from_millis(40));
@@ -65,13 +85,25 @@ fn families(text: &str) -> BTreeMap<String, Family> {
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
             let family = (kind.to_owned(), help.to_owned(), BTreeSet::new());
-            assert_eq!(families.insert(name.to_owned(), family), None, "{name} comes once");
+            assert_eq!(
+                families.insert(name.to_owned(), family),
+                None,
+                "{name} comes once"
+            );
         } else {
             let name = line.split(['{', ' ']).next().unwrap();
-            let family = ["", "_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix).filter(|name| families.contains_key(*name)));
+            let family = ["", "_bucket", "_sum", "_count"].iter().find_map(|suffix| {
+                name.strip_suffix(suffix)
+                    .filter(|name| families.contains_key(*name))
+            });
             let family = families.get_mut(family.expect(line)).unwrap();
-            let labels = line.split_once('{').map_or("", |(_, rest)| rest.split_once('}').unwrap().0);
-            let labels = labels.split(',').filter_map(|label| label.split_once('=')).map(|(name, _)| name.to_owned());
+            let labels = line
+                .split_once('{')
+                .map_or("", |(_, rest)| rest.split_once('}').unwrap().0);
+            let labels = labels
+                .split(',')
+                .filter_map(|label| label.split_once('='))
+                .map(|(name, _)| name.to_owned());
             family.2.extend(labels.filter(|name| name != "le"));
         }
     }
@@ -85,14 +117,27 @@ fn metrics_md_describes_what_is_served() {
     world.get("/metrics");
     let answer = world.get("/metrics");
     assert_eq!(answer.kind, "text/plain; version=0.0.4; charset=utf-8");
-    let served = families(answer.text()).into_iter().map(|(name, (kind, help, labels))| {
-        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
-        format!("| `{name}` | {kind} | {} | {} |", labels.join(", "), help.trim_end_matches('.'))
-    });
+    let served = families(answer.text())
+        .into_iter()
+        .map(|(name, (kind, help, labels))| {
+            let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+            format!(
+                "| `{name}` | {kind} | {} | {} |",
+                labels.join(", "),
+                help.trim_end_matches('.')
+            )
+        });
     let served: Vec<_> = served.collect();
     let described = include_str!("../../METRICS.md").lines();
-    let described: Vec<_> = described.filter(|line| line.starts_with("| `lyceum_")).collect();
-    assert_eq!(described, served, "METRICS.md should be:\n{}", served.join("\n"));
+    let described: Vec<_> = described
+        .filter(|line| line.starts_with("| `lyceum_"))
+        .collect();
+    assert_eq!(
+        described,
+        served,
+        "METRICS.md should be:\n{}",
+        served.join("\n")
+    );
 }
 
 #[test]
@@ -125,10 +170,17 @@ fn what_happened_is_counted() {
         "lyceum_sync_phase{phase=\"waiting\"} 0",
         "lyceum_channel_dropped_total{channel=\"x\"} 2",
     ] {
-        assert!(answer.text().contains(&format!("{want}\n")), "{want}\n{}", answer.text());
+        assert!(
+            answer.text().contains(&format!("{want}\n")),
+            "{want}\n{}",
+            answer.text()
+        );
     }
     let value = |name: &str| -> f64 {
-        let line = answer.text().lines().find(|line| line.starts_with(&format!("{name} ")));
+        let line = answer
+            .text()
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} ")));
         line.unwrap().split_once(' ').unwrap().1.parse().unwrap()
     };
     let tip = world.node.reader.read().tip().unwrap().unwrap();
@@ -142,15 +194,26 @@ fn what_happened_is_counted() {
 #[test]
 fn prometheus_is_served_openmetrics_and_libp2ps_metrics_beside_ours() {
     let world = World::new();
-    let accept = [("accept", "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.4")];
+    let accept = [(
+        "accept",
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.4",
+    )];
     let open = world.get_with("/metrics", &accept);
-    assert_eq!(open.kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(
+        open.kind,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
     assert!(open.text().ends_with("# EOF\n"));
     assert!(open.text().contains("# TYPE lyceum_build info\n"));
 
     let mut builder = MetricsBuilder::new();
     let _theirs = libp2p::metrics::Metrics::new(builder.registry_mut());
-    let text = builder.finish().expose(&world.node, lyceum_node::metrics::Exposition::Prometheus);
-    let prefixes: BTreeSet<_> = families(&text).into_keys().map(|name| name.split('_').next().unwrap().to_owned()).collect();
+    let text = builder
+        .finish()
+        .expose(&world.node, lyceum_node::metrics::Exposition::Prometheus);
+    let prefixes: BTreeSet<_> = families(&text)
+        .into_keys()
+        .map(|name| name.split('_').next().unwrap().to_owned())
+        .collect();
     assert_eq!(prefixes, ["libp2p", "lyceum"].map(ToOwned::to_owned).into());
 }

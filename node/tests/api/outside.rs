@@ -11,7 +11,7 @@ use crate::metrics::touch;
 use crate::world::World;
 
 /// Runs a script of `.ci`; what it prints.
-fn ci(script: &str, arguments: &[&str]) -> String {
+pub(crate) fn ci(script: &str, arguments: &[&str]) -> String {
     let folder = env!("CARGO_MANIFEST_DIR");
     let made = Command::new(format!("{folder}/../.ci/{script}"))
         .args(arguments)
@@ -23,7 +23,8 @@ fn ci(script: &str, arguments: &[&str]) -> String {
 }
 
 /// Every route that is served: SPEC.md section 14, and what stands beside it.
-const ROUTES: [(&str, &str); 22] = [
+const ROUTES: [(&str, &str); 23] = [
+    ("get", "/"),
     ("get", "/api/v1/accounts/{did}"),
     ("get", "/api/v1/blocks"),
     ("get", "/api/v1/blocks/{id}"),
@@ -55,7 +56,10 @@ fn the_openapi_document_lists_every_route() {
     let mut listed = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            assert!(operation["responses"]["default"].is_object(), "{path} can refuse");
+            assert!(
+                operation["responses"]["default"].is_object(),
+                "{path} can refuse"
+            );
             listed.push((method.clone(), path.clone()));
         }
     }
@@ -64,7 +68,10 @@ fn the_openapi_document_lists_every_route() {
     routes.sort_by(|a, b| a.1.cmp(&b.1));
     assert_eq!(listed, routes);
     // Each is there: whatever it says, it is no unknown path.
-    for (_, path) in routes.iter().filter(|(method, path)| method == "get" && !path.ends_with("/events")) {
+    for (_, path) in routes
+        .iter()
+        .filter(|(method, path)| method == "get" && !path.ends_with("/events"))
+    {
         let answer = world.get(&path.replace(['{', '}'], ""));
         let is_unknown = answer.status == 404 && answer.json()["reason"] == "unknown_path";
         assert!(!is_unknown, "{path}");
@@ -93,12 +100,20 @@ fn promtool_finds_nothing_to_mend() {
 
 #[test]
 fn schemathesis_finds_no_answer_that_the_document_does_not_describe() {
-    let rate = RateLimit { per_second: 1_000_000, burst: 1_000_000 };
+    let rate = RateLimit {
+        per_second: 1_000_000,
+        burst: 1_000_000,
+    };
     let cors = Vec::new();
     let world = World::with(ApiConfig { cors, rate }, 10);
     for seq in 0..3 {
         let call = forge::register(&world.spec, 0, seq);
-        assert_eq!(world.post("/api/v1/txs", "application/jwt", call.token().as_bytes()).status, 202);
+        assert_eq!(
+            world
+                .post("/api/v1/txs", "application/jwt", call.token().as_bytes())
+                .status,
+            202
+        );
     }
     let python = ci("python", &["requirements-api.txt"]);
     let folder = tempfile::tempdir().unwrap();
@@ -110,8 +125,17 @@ fn schemathesis_finds_no_answer_that_the_document_does_not_describe() {
         .args(["run", &world.url("/openapi.json")])
         .args(["--exclude-path", "/api/v1/events"])
         .args(["--checks", "all"])
-        .args(["--exclude-checks", "positive_data_acceptance,unsupported_method"])
-        .args(["--max-examples", "40", "--seed", "1", "--generation-deterministic"])
+        .args([
+            "--exclude-checks",
+            "positive_data_acceptance,unsupported_method",
+        ])
+        .args([
+            "--max-examples",
+            "40",
+            "--seed",
+            "1",
+            "--generation-deterministic",
+        ])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

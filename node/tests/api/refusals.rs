@@ -33,7 +33,11 @@ fn each_refusal_is_a_problem_with_its_reason() {
         ("/api/v1/state/learning/student/none", 404, "unknown_record"),
         ("/api/v1/state/learning/student/none?proof=2", 400, "proof"),
         ("/api/v1/state/learning/student%2Fx", 400, "path"),
-        (&format!("/api/v1/state/a/b/{}", "k".repeat(5_000)), 400, "path"),
+        (
+            &format!("/api/v1/state/a/b/{}", "k".repeat(5_000)),
+            400,
+            "path",
+        ),
         ("/api/v1/segments/x.torrent", 400, "segment"),
         ("/api/v1/segments?after=9007199254740992", 400, "segment"),
     ] {
@@ -56,17 +60,40 @@ fn a_bad_transaction_is_refused_with_the_rules_reason() {
     let dot = forged.iter().rposition(|byte| *byte == b'.').unwrap();
     forged[dot + 1] = if forged[dot + 1] == b'A' { b'B' } else { b'A' };
     let answer = submit("application/jwt", &forged);
-    assert!(answer.json()["reason"].as_str().unwrap().starts_with("signature"), "{}", answer.text());
-    let poor = forge::call(&world.spec, 9, 0, 5, r#"{"action":"delete_course","id":"C"}"#);
-    world.refuses(&submit("application/jwt", poor.token().as_bytes()), 400, "pending_funds");
+    assert!(
+        answer.json()["reason"]
+            .as_str()
+            .unwrap()
+            .starts_with("signature"),
+        "{}",
+        answer.text()
+    );
+    let poor = forge::call(
+        &world.spec,
+        9,
+        0,
+        5,
+        r#"{"action":"delete_course","id":"C"}"#,
+    );
+    world.refuses(
+        &submit("application/jwt", poor.token().as_bytes()),
+        400,
+        "pending_funds",
+    );
     let long = vec![b'a'; world.spec.max_tx_bytes as usize + 17];
     world.refuses(&submit("application/jwt", &long), 413, "body_size");
-    assert_eq!(world.json("/api/v1/mempool")["items"], serde_json::json!([]));
+    assert_eq!(
+        world.json("/api/v1/mempool")["items"],
+        serde_json::json!([])
+    );
 }
 
 #[test]
 fn a_client_that_asks_too_often_is_told_to_wait_but_is_still_watched() {
-    let rate = RateLimit { per_second: 1, burst: 5 };
+    let rate = RateLimit {
+        per_second: 1,
+        burst: 5,
+    };
     let cors = Vec::new();
     let world = World::with(ApiConfig { cors, rate }, 1);
     let answers: Vec<_> = (0..20).map(|_| world.get("/api/v1/status")).collect();
@@ -85,7 +112,12 @@ fn other_origins_read_only_where_it_is_allowed() {
     let asks = [("origin", origin)];
     let allow = "access-control-allow-origin";
     let closed = World::new();
-    assert!(!closed.get_with("/api/v1/status", &asks).headers.contains_key(allow));
+    assert!(
+        !closed
+            .get_with("/api/v1/status", &asks)
+            .headers
+            .contains_key(allow)
+    );
     let with = |origins: &[&str]| ApiConfig {
         cors: origins.iter().map(ToString::to_string).collect(),
         ..ApiConfig::default()
@@ -94,8 +126,18 @@ fn other_origins_read_only_where_it_is_allowed() {
     assert_eq!(open.get_with("/api/v1/status", &asks).header(allow), origin);
     let foreign = open.get_with("/api/v1/status", &[("origin", "https://other.example")]);
     assert!(!foreign.headers.contains_key(allow));
-    assert_eq!(World::with(with(&["*"]), 1).get_with("/healthz", &asks).header(allow), "*");
-    for bad in ["school.example", "https://school.example/path", "ftp://x", "https://"] {
+    assert_eq!(
+        World::with(with(&["*"]), 1)
+            .get_with("/healthz", &asks)
+            .header(allow),
+        "*"
+    );
+    for bad in [
+        "school.example",
+        "https://school.example/path",
+        "ftp://x",
+        "https://",
+    ] {
         let serve = lyceum_node::api::serve(
             "127.0.0.1:0".parse().unwrap(),
             closed.node.clone(),
@@ -104,7 +146,10 @@ fn other_origins_read_only_where_it_is_allowed() {
             closed.shutdown.clone(),
         );
         let refused = closed.runtime.block_on(serve).unwrap_err();
-        assert!(matches!(&refused, ApiError::Origin(origin) if origin == bad), "{refused}");
+        assert!(
+            matches!(&refused, ApiError::Origin(origin) if origin == bad),
+            "{refused}"
+        );
     }
 }
 
@@ -119,13 +164,18 @@ fn an_address_in_use_is_named() {
         world.shutdown.clone(),
     );
     let refused = world.runtime.block_on(serve).unwrap_err().to_string();
-    assert!(refused.contains(&world.address.to_string()) && refused.contains("--http"), "{refused}");
+    assert!(
+        refused.contains(&world.address.to_string()) && refused.contains("--http"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn one_client_can_not_hold_all_connections() {
     let world = World::new();
-    let mut held: Vec<_> = (0..128).map(|_| TcpStream::connect(world.address).unwrap()).collect();
+    let mut held: Vec<_> = (0..128)
+        .map(|_| TcpStream::connect(world.address).unwrap())
+        .collect();
     // The last accepted of them answers; one more is closed without an answer.
     let ask = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let mut answer = String::new();
@@ -136,14 +186,18 @@ fn one_client_can_not_hold_all_connections() {
     let mut more = TcpStream::connect(world.address).unwrap();
     let mut rest = Vec::new();
     // Closed at once: an end, or a reset where our bytes came too late.
-    let closed = more.write_all(ask).and_then(|()| more.read_to_end(&mut rest));
+    let closed = more
+        .write_all(ask)
+        .and_then(|()| more.read_to_end(&mut rest));
     assert!(closed.is_err() || rest.is_empty(), "{rest:?}");
     drop(held);
     let answer: Value = loop {
         // The places come back as the listener learns of the ends.
         let mut again = TcpStream::connect(world.address).unwrap();
         let mut text = String::new();
-        let read = again.write_all(ask).and_then(|()| again.read_to_string(&mut text));
+        let read = again
+            .write_all(ask)
+            .and_then(|()| again.read_to_string(&mut text));
         if read.is_ok() && !text.is_empty() {
             break serde_json::from_str(text.rsplit_once("\r\n").unwrap().1).unwrap();
         }

@@ -18,12 +18,23 @@ fn an_account_shows_credits_and_who_it_is() {
     assert_eq!(account, want);
     let nobody = forge::address(9);
     let account = world.json(&format!("/api/v1/accounts/{nobody}"));
-    assert_eq!((&account["balance"], &account["seq"]), (&json!(0), &json!(0)));
+    assert_eq!(
+        (&account["balance"], &account["seq"]),
+        (&json!(0), &json!(0))
+    );
     let join = format!(r#"{{"action":"add_member","wallet":"{owner}","role":"teacher"}}"#);
     let call = forge::call(&world.spec, 1, 10, 5, &join);
-    assert_eq!(world.post("/api/v1/txs", "application/jwt", call.token().as_bytes()).status, 202);
+    assert_eq!(
+        world
+            .post("/api/v1/txs", "application/jwt", call.token().as_bytes())
+            .status,
+        202
+    );
     world.mine();
-    assert_eq!(world.json(&format!("/api/v1/accounts/{owner}"))["role"], "teacher");
+    assert_eq!(
+        world.json(&format!("/api/v1/accounts/{owner}"))["role"],
+        "teacher"
+    );
 }
 
 #[test]
@@ -32,29 +43,53 @@ fn contracts_are_listed_and_shown() {
     let page = world.json("/api/v1/contracts?limit=2");
     let names = |page: &Value| -> Vec<String> {
         let items = page["items"].as_array().unwrap().iter();
-        items.map(|c| c["name"].as_str().unwrap().to_owned()).collect()
+        items
+            .map(|c| c["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(names(&page), ["course_management", "dao"]);
-    let rest = world.json(&format!("/api/v1/contracts?after={}", page["next"].as_str().unwrap()));
-    assert_eq!((names(&rest), &rest["next"]), (vec!["learning".to_owned()], &Value::Null));
+    let rest = world.json(&format!(
+        "/api/v1/contracts?after={}",
+        page["next"].as_str().unwrap()
+    ));
+    assert_eq!(
+        (names(&rest), &rest["next"]),
+        (vec!["learning".to_owned()], &Value::Null)
+    );
     assert_eq!(rest["items"][0]["owner"], Value::Null);
-    assert!(rest["items"][0]["actions"].as_array().unwrap().contains(&json!("enroll")));
+    assert!(
+        rest["items"][0]["actions"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("enroll"))
+    );
     let contract = world.json("/api/v1/contracts/learning");
     assert_eq!(contract["definition"]["contract"], "learning");
 
     let mut definition = contract["definition"].clone();
     definition["contract"] = json!("mine");
-    definition["records"].as_object_mut().unwrap().retain(|name, _| name != "member");
+    definition["records"]
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| name != "member");
     let deploy = json!({"action": "deploy_contract", "definition": {
         "contract": "mine", "records": {"note": {"key": "id", "fields": {"id": "text"}}},
         "actions": {"add": {"params": {"id": "text"}, "do": [{"put": ["note", {"id": {"var": "id"}}]}]}}
     }});
     let call = forge::call(&world.spec, 2, 0, 5, &deploy.to_string());
-    assert_eq!(world.post("/api/v1/txs", "application/jwt", call.token().as_bytes()).status, 202);
+    assert_eq!(
+        world
+            .post("/api/v1/txs", "application/jwt", call.token().as_bytes())
+            .status,
+        202
+    );
     world.mine();
     let mine = world.json("/api/v1/contracts/mine");
     assert_eq!(mine["owner"], forge::address(2).to_string());
-    assert_eq!(mine["definition"], deploy["definition"], "the owner stands beside it");
+    assert_eq!(
+        mine["definition"], deploy["definition"],
+        "the owner stands beside it"
+    );
 }
 
 #[test]
@@ -75,7 +110,10 @@ fn records_are_paged_in_the_order_of_their_keys() {
     }
     let want: Vec<_> = (0..10).map(|i| format!("S1-{i}")).collect();
     assert_eq!(keys, want);
-    assert_eq!(world.json("/api/v1/state/learning/nothing")["items"], json!([]));
+    assert_eq!(
+        world.json("/api/v1/state/learning/nothing")["items"],
+        json!([])
+    );
 }
 
 #[test]
@@ -100,10 +138,18 @@ fn a_record_and_its_absence_are_proved() {
                 key: bytes(&leaf["key"]),
                 value_hash: bytes(&leaf["value_hash"]),
             }),
-            siblings: proof["siblings"].as_array().unwrap().iter().map(bytes).collect(),
+            siblings: proof["siblings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(bytes)
+                .collect(),
         };
         let root: StateRoot = shown["state_root"].as_str().unwrap().parse().unwrap();
-        assert_eq!(root, world.node.reader.read().tip().unwrap().unwrap().state_root);
+        assert_eq!(
+            root,
+            world.node.reader.read().tip().unwrap().unwrap().state_root
+        );
         // The canonical JSON stands in the answer as it is.
         let path = shown["path"].as_str().unwrap();
         let record = world.node.reader.read().record(path).unwrap();
@@ -120,29 +166,71 @@ fn sealed_segments_are_listed_and_given_as_torrents_and_magnets() {
     let page = world.json("/api/v1/segments?limit=1");
     assert_eq!(page["next"], "0");
     let rest = world.json("/api/v1/segments?after=0");
-    assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
+    assert_eq!(
+        (rest["items"].as_array().unwrap().len(), &rest["next"]),
+        (1, &Value::Null)
+    );
     let segment = &rest["items"][0];
     assert_eq!(world.json("/api/v1/segments/1"), *segment);
-    assert_eq!(segment["infohash"], world.json("/api/v1/blocks/8")["claims"]["segment"]);
-    assert_eq!((&segment["first_height"], &segment["last_height"]), (&json!(4), &json!(7)));
+    assert_eq!(
+        segment["infohash"],
+        world.json("/api/v1/blocks/8")["claims"]["segment"]
+    );
+    assert_eq!(
+        (&segment["first_height"], &segment["last_height"]),
+        (&json!(4), &json!(7))
+    );
     let length: usize = (4..8).map(|height| world.line(height).len() + 1).sum();
     assert_eq!(segment["length"], length);
 
     let torrent = world.get("/api/v1/segments/1.torrent");
-    assert_eq!((torrent.status, torrent.kind.as_str()), (200, "application/x-bittorrent"));
-    let entry = world.node.reader.read().segment(lyceum_protocol::SegmentIndex::new(1).unwrap());
-    assert_eq!(torrent.body, entry.unwrap().unwrap().metainfo.to_torrent(&world.spec.trackers));
+    assert_eq!(
+        (torrent.status, torrent.kind.as_str()),
+        (200, "application/x-bittorrent")
+    );
+    let entry = world
+        .node
+        .reader
+        .read()
+        .segment(lyceum_protocol::SegmentIndex::new(1).unwrap());
+    assert_eq!(
+        torrent.body,
+        entry
+            .unwrap()
+            .unwrap()
+            .metainfo
+            .to_torrent(&world.spec.trackers)
+    );
     let magnet = world.get("/api/v1/segments/1/magnet");
     let want = format!(
         "magnet:?xt=urn:btih:{}&dn=dev-00000001.jwts&tr=udp%3A%2F%2Ftracker.example.org%3A6969%2Fannounce&x.pe=192.0.2.7:6881",
         segment["infohash"].as_str().unwrap()
     );
-    assert_eq!((magnet.text(), segment["magnet"].as_str().unwrap()), (want.as_str(), want.as_str()));
-    world.torrents.send_modify(|view| view.listen = Some("127.0.0.1:7000".parse().unwrap()));
-    assert!(world.get("/api/v1/segments/1/magnet").text().ends_with("&x.pe=127.0.0.1:7000"));
+    assert_eq!(
+        (magnet.text(), segment["magnet"].as_str().unwrap()),
+        (want.as_str(), want.as_str())
+    );
+    world
+        .torrents
+        .send_modify(|view| view.listen = Some("127.0.0.1:7000".parse().unwrap()));
+    assert!(
+        world
+            .get("/api/v1/segments/1/magnet")
+            .text()
+            .ends_with("&x.pe=127.0.0.1:7000")
+    );
     world.torrents.send_modify(|view| view.listen = None);
-    assert!(!world.get("/api/v1/segments/1/magnet").text().contains("x.pe"));
+    assert!(
+        !world
+            .get("/api/v1/segments/1/magnet")
+            .text()
+            .contains("x.pe")
+    );
     for path in ["2", "2.torrent", "2/magnet"] {
-        world.refuses(&world.get(&format!("/api/v1/segments/{path}")), 404, "unknown_segment");
+        world.refuses(
+            &world.get(&format!("/api/v1/segments/{path}")),
+            404,
+            "unknown_segment",
+        );
     }
 }

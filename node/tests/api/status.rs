@@ -36,16 +36,29 @@ fn peers_are_paged_by_id() {
     assert_eq!(page["items"].as_array().unwrap().len(), 2);
     let next = page["next"].as_str().unwrap();
     let rest = world.json(&format!("/api/v1/peers?after={next}"));
-    assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
-    let all = [page["items"].as_array().unwrap().clone(), rest["items"].as_array().unwrap().clone()].concat();
+    assert_eq!(
+        (rest["items"].as_array().unwrap().len(), &rest["next"]),
+        (1, &Value::Null)
+    );
+    let all = [
+        page["items"].as_array().unwrap().clone(),
+        rest["items"].as_array().unwrap().clone(),
+    ]
+    .concat();
     let outbound = all.iter().filter(|peer| peer["direction"] == "outbound");
     assert_eq!(outbound.count(), 2);
-    assert_eq!((&all[0]["agent"], &all[0]["ping_ms"]), (&json!("lyceum/0.1.0"), &json!(1.5)));
+    assert_eq!(
+        (&all[0]["agent"], &all[0]["ping_ms"]),
+        (&json!("lyceum/0.1.0"), &json!(1.5))
+    );
 }
 
 fn reasons(world: &World, status: u16) -> (Vec<String>, Value) {
     let answer = world.get("/readyz");
-    assert_eq!((answer.status, answer.kind.as_str()), (status, "application/json"));
+    assert_eq!(
+        (answer.status, answer.kind.as_str()),
+        (status, "application/json")
+    );
     let body = answer.json();
     assert_eq!(body["ready"], status == 200);
     let reasons = body["reasons"].as_array().unwrap().iter();
@@ -56,7 +69,9 @@ fn reasons(world: &World, status: u16) -> (Vec<String>, Value) {
 #[test]
 fn readiness_gives_its_reasons() {
     let world = World::new();
-    world.standing.send_modify(|standing| standing.tip_timestamp = clock());
+    world
+        .standing
+        .send_modify(|standing| standing.tip_timestamp = clock());
     assert_eq!(reasons(&world, 200).0, [] as [&str; 0]);
     world.standing.send_modify(|standing| {
         standing.peers = 0;
@@ -68,11 +83,22 @@ fn readiness_gives_its_reasons() {
     let (why, body) = reasons(&world, 503);
     assert_eq!(why, ["no_peers", "syncing", "behind", "tip_old"]);
     let sync = &body["sync"];
-    assert_eq!((&sync["lag_blocks"], &sync["eta_seconds"]), (&json!(100), &json!(13)));
+    assert_eq!(
+        (&sync["lag_blocks"], &sync["eta_seconds"]),
+        (&json!(100), &json!(13))
+    );
     assert_eq!(sync["phase"], "blocks");
-    world.standing.send_modify(|standing| standing.blocks_per_second = f64::NAN);
+    world
+        .standing
+        .send_modify(|standing| standing.blocks_per_second = f64::NAN);
     let (_, body) = reasons(&world, 503);
-    assert_eq!((&body["sync"]["eta_seconds"], &body["sync"]["blocks_per_second"]), (&Value::Null, &json!(0.0)));
+    assert_eq!(
+        (
+            &body["sync"]["eta_seconds"],
+            &body["sync"]["blocks_per_second"]
+        ),
+        (&Value::Null, &json!(0.0))
+    );
     // Whoever mines alone needs no peer.
     world.standing.send_modify(|standing| {
         standing.is_mining = true;
@@ -104,5 +130,18 @@ fn a_node_without_a_core_is_not_healthy() {
     let mut stopped = World::new();
     stopped.address = server.address;
     stopped.refuses(&stopped.get("/healthz"), 503, "stopping");
-    stopped.refuses(&stopped.post("/api/v1/txs", "application/jwt", b"x"), 503, "stopping");
+    stopped.refuses(
+        &stopped.post("/api/v1/txs", "application/jwt", b"x"),
+        503,
+        "stopping",
+    );
+    // What is in the ledger is still told: nothing is pending.
+    let account = stopped.json(&format!("/api/v1/accounts/{}", crate::forge::address(1)));
+    assert_eq!(
+        (&account["seq"], &account["next_seq"]),
+        (&json!(10), &json!(10))
+    );
+    assert_eq!(stopped.json("/api/v1/mempool")["items"], json!([]));
+    let none = format!("/api/v1/txs/{}", "0".repeat(64));
+    stopped.refuses(&stopped.get(&none), 404, "unknown_transaction");
 }

@@ -141,10 +141,8 @@ pub(crate) fn standing(reader: &Reader) -> Standing {
 
 fn network() -> NetworkView {
     let peer = |i: u8, is_outbound| PeerView {
-        peer: PeerId::from_multihash(
-            libp2p::multihash::Multihash::wrap(0x12, &[i; 32]).unwrap(),
-        )
-        .unwrap(),
+        peer: PeerId::from_multihash(libp2p::multihash::Multihash::wrap(0x12, &[i; 32]).unwrap())
+            .unwrap(),
         address: format!("/ip4/127.0.0.1/tcp/100{i}").parse().unwrap(),
         is_outbound,
         agent: "lyceum/0.1.0".to_owned(),

@@ -53,12 +53,8 @@ pub(in crate::metrics) const PHASES: [Phase; 5] = [
     Phase::Following,
 ];
 /// Every source, so that each is counted from 0.
-pub(in crate::metrics) const SOURCES: [Source; 4] = [
-    Source::Gossip,
-    Source::Sync,
-    Source::Torrent,
-    Source::Mined,
-];
+pub(in crate::metrics) const SOURCES: [Source; 4] =
+    [Source::Gossip, Source::Sync, Source::Torrent, Source::Mined];
 
 impl From<Source> for BlockSource {
     fn from(source: Source) -> Self {
