@@ -7,16 +7,13 @@ use serde_json::Value;
 
 use crate::forge;
 use crate::outside::ci;
-use crate::world::{World, clock};
+use crate::world::World;
 
 #[test]
 fn people_register_and_vote_by_the_page() {
     ci("apt", &["chromium"]);
     let python = ci("python", &["requirements-api.txt"]);
     let world = World::new();
-    world
-        .standing
-        .send_modify(|standing| standing.tip_timestamp = clock());
     // What other people did before, some of it hostile: it is shown as text.
     let actions = [
         r#"{"action":"add_course","course":{"id":"C1","name":"Logic","department":"Philosophy","teacher":"Hypatia","capacity":30}}"#,

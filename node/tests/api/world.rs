@@ -40,7 +40,6 @@ pub(crate) struct World {
     pub(crate) node: NodeHandle,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) standing: watch::Sender<Standing>,
-    pub(crate) network: watch::Sender<NetworkView>,
     pub(crate) torrents: watch::Sender<TorrentView>,
     pub(crate) address: SocketAddr,
     pub(crate) shutdown: CancellationToken,
@@ -112,7 +111,7 @@ impl Core {
             NodeCommand::NextSeq { sender, reply } => {
                 let seq = account(&self.chain, &sender).seq.get();
                 let ready = self.mempool.ready_len(&sender) as u64;
-                drop(reply.send(Seq::new(seq + ready).unwrap()));
+                let _gone = reply.send(Seq::new(seq + ready).unwrap());
             }
         }
     }
@@ -125,7 +124,8 @@ pub(crate) fn standing(reader: &Reader) -> Standing {
         height: tip.height,
         tip: tip.hash,
         state_root: tip.state_root,
-        tip_timestamp: view.block(&tip.hash).unwrap().unwrap().timestamp,
+        // Blocks made here have times of their own; to the node they have just come.
+        tip_timestamp: clock(),
         work: tip.work,
         phase: Phase::Following,
         target_height: tip.height,
@@ -177,7 +177,7 @@ impl World {
         let reader = chain.store().reader();
         let (commands, mut questions) = mpsc::channel(NODE_COMMANDS_LEN);
         let (standing, standing_seen) = watch::channel(standing(&reader));
-        let (network, network_seen) = watch::channel(network());
+        let (_, network_seen) = watch::channel(network());
         let (torrents, torrents_seen) = watch::channel(TorrentView {
             listen: Some("0.0.0.0:6881".parse().unwrap()),
             registered: 2,
@@ -221,7 +221,6 @@ impl World {
             node,
             metrics,
             standing,
-            network,
             torrents,
             address: server.address,
             shutdown,
