@@ -10,8 +10,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::config::LogFormat;
 
 /// Libraries that say at `info` what nobody asked for.
-const QUIET: &str =
-    "libp2p=warn,librqbit=warn,mainline=warn,hickory_proto=error,netlink_proto=error";
+const QUIET: &str = "libp2p=warn,libp2p_kad=error,librqbit=warn,mainline=warn,hickory_proto=error,netlink_proto=error";
 
 /// Starts logging; on a terminal gives a progress bar that log lines don't tear, hidden until it is used.
 ///

@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use librqbit::{
-    AddTorrent, AddTorrentOptions, DhtSessionConfig, Magnet, Session, SessionOptions,
-};
+use librqbit::{AddTorrent, AddTorrentOptions, DhtSessionConfig, Magnet, Session, SessionOptions};
 use lyceum_protocol::{ChainName, InfoHash, MetainfoBuilder, SegmentIndex};
 
 use super::print;

@@ -55,7 +55,6 @@ impl Outbox {
                 duration,
                 reason,
             } => {
-                warn!(%peer, reason, minutes = duration.as_secs() / 60, "peer banned");
                 self.metrics.banned(reason);
                 let command = NetworkCommand::Ban {
                     peer,
