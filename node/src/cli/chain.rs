@@ -3,25 +3,24 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use directories::ProjectDirs;
-use lyceum_protocol::{BatchSeed, ChainSpec, Height, Timestamp, TxBody};
-use lyceum_storage::{Durability, Options, Store};
+use lyceum_protocol::{ChainSpec, Height, TxBody};
+use lyceum_storage::{Durability, Options};
 use serde_json::json;
 
 use super::{name, print, progress::Progress, read_text};
+use crate::clock;
 use crate::core::{Chain, ImportRun};
+use crate::driver::{folder_chain, open_chain};
 use crate::hs256::{Hs256Difficulty, Hs256Reader};
 
 /// Lines that are imported by one write.
 const RUN_LINES: usize = 256;
 /// Bytes of lines after which a write is made, however few they are.
 const RUN_BYTES: usize = 16 << 20;
-/// The chain file that a data folder keeps, so that it knows its own chain.
-const CHAIN_FILE: &str = "chain.json";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChainCommand {
@@ -100,7 +99,7 @@ impl ChainCommand {
 }
 
 /// The chain of that name, or in that file.
-fn read_spec(chain: &str) -> anyhow::Result<ChainSpec> {
+pub(crate) fn read_spec(chain: &str) -> anyhow::Result<ChainSpec> {
     if let Some(spec) = ChainSpec::embedded(chain) {
         return Ok(spec);
     }
@@ -109,7 +108,7 @@ fn read_spec(chain: &str) -> anyhow::Result<ChainSpec> {
 }
 
 /// Where the ledger of a chain is kept, where the user does not say.
-fn default_folder(chain: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn default_folder(chain: &str) -> anyhow::Result<PathBuf> {
     let folders = ProjectDirs::from("", "", "lyceum");
     let folders = folders.context("no data folder for this user: give --data-dir")?;
     Ok(folders.data_dir().join(chain))
@@ -124,14 +123,12 @@ impl Place {
             (None, Some(spec)) => default_folder(spec.chain.as_str())?,
             (None, None) => default_folder("dev")?,
         };
-        let own = folder.join(CHAIN_FILE);
-        if !own.exists() {
+        let Some(own) = folder_chain(&folder)? else {
             let folder = folder.display();
             bail!(
                 "{folder}: no ledger there; make one with: lyceum chain init --data-dir {folder}"
             );
-        }
-        let own = read_spec(&own.to_string_lossy())?;
+        };
         if spec.is_some_and(|spec| spec != own) {
             bail!(
                 "{}: holds the chain {:?}, another than --chain",
@@ -142,19 +139,21 @@ impl Place {
         Ok((folder, own))
     }
 
-    fn open(&self) -> anyhow::Result<(Chain, PathBuf)> {
+    pub(crate) fn open(&self) -> anyhow::Result<(Chain, PathBuf)> {
         let (folder, spec) = self.find()?;
-        let chain = open(&folder, spec)?;
+        let chain = open(&folder, &spec)?;
         Ok((chain, folder))
     }
 }
 
-fn open(folder: &Path, spec: ChainSpec) -> anyhow::Result<Chain> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).context("no randomness from the system")?;
-    let open = |spec: &ChainSpec, genesis| Store::open(folder, spec, genesis, &Options::default());
-    let chain = Chain::open(spec, open, BatchSeed::new(seed));
-    let chain = chain.with_context(|| folder.display().to_string())?;
+fn open(folder: &Path, spec: &ChainSpec) -> anyhow::Result<Chain> {
+    let chain = open_chain(folder, spec, &Options::default());
+    let chain = chain.map_err(|error| match error.is_locked() {
+        true => anyhow::Error::new(error).context(
+            "a node has this ledger open: ask it, with --http where the command has it, or stop it",
+        ),
+        false => error.into(),
+    })?;
     let report = chain.store().report();
     if let Some(cut) = &report.log_cut {
         eprintln!(
@@ -171,14 +170,6 @@ fn open(folder: &Path, spec: ChainSpec) -> anyhow::Result<Chain> {
     Ok(chain)
 }
 
-fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-    Timestamp::new(millis).unwrap_or(Timestamp::MAX)
-}
-
 impl Init {
     fn run(&self) -> anyhow::Result<()> {
         let spec = read_spec(&self.chain)?;
@@ -186,16 +177,7 @@ impl Init {
             Some(folder) => folder.clone(),
             None => default_folder(spec.chain.as_str())?,
         };
-        let own = folder.join(CHAIN_FILE);
-        if own.exists() && read_spec(&own.to_string_lossy())? != spec {
-            bail!(
-                "{}: there is a ledger of another chain already",
-                folder.display()
-            );
-        }
-        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let chain = open(&folder, spec)?;
-        std::fs::write(&own, chain.spec().to_json()).with_context(|| own.display().to_string())?;
+        let chain = open(&folder, &spec)?;
         let (genesis, tip) = (chain.store().genesis(), chain.tip()?);
         let text = match self.json {
             true => json!({
@@ -316,7 +298,7 @@ fn import_lines(
             new: more,
             error,
             change: _,
-        } = chain.import_run(&lines, now(), Durability::Buffered);
+        } = chain.import_run(&lines, clock::now(), Durability::Buffered);
         chain.seal_ready()?;
         (read, new) = (read + from + done, new + more);
         progress.step((from + done) as u64);
@@ -380,7 +362,7 @@ fn verify(place: &Place) -> anyhow::Result<()> {
 
 /// Imports the chain once more into an empty ledger beside it.
 fn replay(chain: &Chain, scratch: &Path, progress: &mut Progress) -> anyhow::Result<()> {
-    let mut again = open(scratch, chain.spec().clone())?;
+    let mut again = open(scratch, chain.spec())?;
     let view = chain.store().read();
     let (tip, mut height) = (chain.tip()?, 1);
     while height <= tip.height.get() {
@@ -393,7 +375,7 @@ fn replay(chain: &Chain, scratch: &Path, progress: &mut Progress) -> anyhow::Res
             height += 1;
         }
         let lines: Vec<&str> = run.iter().map(String::as_str).collect();
-        let done = again.import_run(&lines, now(), Durability::Buffered);
+        let done = again.import_run(&lines, clock::now(), Durability::Buffered);
         progress.step(done.done as u64);
         if let Some(error) = done.error {
             let at = height - run.len() as u64 + done.done as u64;
