@@ -315,6 +315,7 @@ fn import_lines(
             done,
             new: more,
             error,
+            change: _,
         } = chain.import_run(&lines, now(), Durability::Buffered);
         chain.seal_ready()?;
         (read, new) = (read + from + done, new + more);
