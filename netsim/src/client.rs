@@ -108,8 +108,9 @@ impl Client {
     fn read(&self, path: &str) -> anyhow::Result<(StatusCode, String)> {
         let answer = self.agent.get(format!("{}{path}", self.base)).call();
         let mut answer = answer.with_context(|| format!("GET {}{path}", self.base))?;
+        let status = answer.status();
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
-        Ok((answer.status(), body.read_to_string()?))
+        Ok((status, body.read_to_string()?))
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
