@@ -43,7 +43,8 @@ impl Metrics {
     /// The sum of a metric over all its labels; 0 where there is none.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         let samples = self.0.get(name).into_iter().flatten();
-        samples.map(|sample| sample.value).sum()
+        // From a plain 0, for the sum of nothing is -0.
+        samples.fold(0.0, |sum, sample| sum + sample.value)
     }
 
     /// A metric by one of its labels.

@@ -234,7 +234,7 @@ impl<'a> Play<'a> {
                 });
                 self.wire.split(&parts.collect::<Vec<_>>());
             }
-            Fault::Heal(_) => self.wire.heal(),
+            Fault::Heal => self.wire.heal(),
             Fault::Join(names) => {
                 for name in names {
                     self.add(&name, None)?;

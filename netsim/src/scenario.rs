@@ -45,22 +45,55 @@ pub(crate) struct Scenario {
 
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "AtFields")]
 pub(crate) struct At {
     /// When, in seconds from the start.
     pub(crate) second: f64,
     /// What.
-    #[serde(flatten)]
     pub(crate) fault: Fault,
 }
 
+/// How [`At`] is written: the second, and one of the others.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AtFields {
+    second: f64,
+    split: Option<Vec<Vec<String>>>,
+    heal: Option<bool>,
+    join: Option<Vec<String>>,
+    kill: Option<String>,
+    start: Option<String>,
+}
+
+impl TryFrom<AtFields> for At {
+    type Error = &'static str;
+
+    fn try_from(fields: AtFields) -> Result<Self, Self::Error> {
+        let faults = [
+            fields.split.map(Fault::Split),
+            fields.heal.filter(|heal| *heal).map(|_| Fault::Heal),
+            fields.join.map(Fault::Join),
+            fields.kill.map(Fault::Kill),
+            fields.start.map(Fault::Start),
+        ];
+        let mut faults = faults.into_iter().flatten();
+        match (faults.next(), faults.next()) {
+            (Some(fault), None) => Ok(Self {
+                second: fields.second,
+                fault,
+            }),
+            _ => Err("want one of split, heal = true, join, kill and start"),
+        }
+    }
+}
+
 /// What happens.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Fault {
     /// The network falls into parts; who is in none is alone.
     Split(Vec<Vec<String>>),
     /// It is whole again.
-    Heal(bool),
+    Heal,
     /// New nodes come, with empty disks.
     Join(Vec<String>),
     /// A node is ended by SIGKILL.
@@ -132,7 +165,7 @@ impl Scenario {
             let named: Vec<&String> = match fault {
                 Fault::Split(parts) => parts.iter().flatten().collect(),
                 Fault::Kill(name) | Fault::Start(name) => vec![name],
-                Fault::Heal(_) => Vec::new(),
+                Fault::Heal => Vec::new(),
                 Fault::Join(names) => {
                     for name in names {
                         let is_plain = name.bytes().all(|c| c.is_ascii_alphanumeric());
@@ -188,6 +221,11 @@ mod tests {
             ("[[at]]\nsecond = 5\njoin = [\"node2\"]", "already"),
             ("[[at]]\nsecond = 5\njoin = [\"../x\"]", "letters"),
             ("[[at]]\nsecond = 5\nexplode = true", "explode"),
+            (
+                "[[at]]\nsecond = 5\nheal = true\nkill = \"node1\"",
+                "one of",
+            ),
+            ("[[at]]\nsecond = 5", "one of"),
             ("[link]\nloss = 2", "loss"),
             ("[link]\nlatency = 2", "latency"),
         ] {

@@ -112,9 +112,7 @@ fn propagation(page: &mut String, report: &Report) {
 
 fn seconds(bound: f64) -> String {
     match bound < 1.0 {
-        true => format!("{:.3} ms", bound * 1e3)
-            .replace(".000", "")
-            .replace("00 ms", " ms"),
+        true => format!("{} ms", (bound * 1e4).round() / 10.0),
         false => format!("{bound:.0} s"),
     }
 }
