@@ -1,4 +1,5 @@
 //! What lies in `deploy/` fits the node: every metric that it names exists, and Prometheus takes its files.
+#![allow(clippy::unwrap_used)] // all of it is test code
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

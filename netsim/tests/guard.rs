@@ -1,4 +1,5 @@
 //! A child ends when its parent does, however that happens.
+#![allow(clippy::unwrap_used)] // all of it is test code
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

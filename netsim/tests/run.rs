@@ -1,4 +1,5 @@
 //! `netsim run`: a scenario over netsim's own network; that needs root, and is refused clearly without.
+#![allow(clippy::unwrap_used)] // all of it is test code
 
 use std::path::Path;
 use std::process::Command;

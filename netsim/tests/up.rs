@@ -1,4 +1,5 @@
 //! `netsim up` with real nodes: they converge, and a newcomer pulls the chain by BitTorrent.
+#![allow(clippy::unwrap_used)] // all of it is test code
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -13,7 +13,7 @@ const TOP: f64 = 8.0;
 const RIGHT: f64 = 12.0;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:2rem auto;padding:0 1rem;color:#1a1a2e;background:#fff}\
-h1{margin-bottom:0}h2{margin:2rem 0 .4rem;font-size:1.1rem}pre{background:#f4f4f8;padding:1rem;overflow-x:auto;font-size:13px}\
+h1{margin-bottom:0}h2{margin:2rem 0 .4rem;font-size:1.1rem}pre{background:#f4f4f8;padding:1rem;white-space:pre-wrap;font-size:13px}\
 .good{color:#137333}.bad{color:#b3261e}table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #ddd}\
 td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#555}\
 .legend span{margin-right:1rem;white-space:nowrap}.legend i{display:inline-block;width:.8em;height:.8em;margin-right:.3em;border-radius:2px}";
@@ -90,6 +90,11 @@ fn over_time(page: &mut String, report: &Report, title: &str, value: impl Fn(&Po
             .collect(),
     });
     let series: Vec<_> = series.collect();
+    let is_flat = |series: &Series<'_>| series.points.iter().all(|point| point.1 == 0.0);
+    if series.iter().all(is_flat) {
+        let _ = write!(page, "<h2>{title}</h2><p>None.</p>");
+        return;
+    }
     let marks: Vec<_> = report.faults.iter().map(|(second, _)| *second).collect();
     let _ = write!(page, "<h2>{title}</h2>{}", lines(&series, &marks));
 }
