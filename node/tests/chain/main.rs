@@ -4,6 +4,7 @@
 
 mod cli;
 mod forge;
+mod segment_files;
 
 use forge::*;
 use lyceum_node::core::{ChainError, Imported, TipChange};
