@@ -4,8 +4,11 @@ mod chain;
 mod event;
 mod execute;
 mod mempool;
+mod peers;
 pub mod schedule;
 mod state_world;
+mod step;
+mod sync;
 pub mod wire;
 
 pub use chain::{
@@ -18,4 +21,6 @@ pub use mempool::{
     Accepted, BYTES_MAX, DropCause, Dropped, Mempool, MempoolError, MempoolLimits, MempoolStats,
     Price, REPLACEMENT_BUMP_PERCENT, SENDER_SEQS_MAX, TRANSACTIONS_MAX,
 };
+pub use peers::{BAN_DURATION, BAN_POINTS, Offence};
 pub use state_world::StateWorld;
+pub use step::{Core, CoreConfig};

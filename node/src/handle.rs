@@ -92,7 +92,7 @@ pub struct Standing {
     pub phase: Phase,
     /// The best height that a peer claims, with more work than ours; ours where there is none.
     pub target_height: Height,
-    /// Segments that this sync still lacks, and those being pulled.
+    /// Segments that this sync still lacks.
     pub segments_missing: u64,
     /// Segments that are being pulled.
     pub segments_active: u64,
@@ -104,7 +104,7 @@ pub struct Standing {
     pub mempool: MempoolStats,
     /// Is a miner at work?
     pub is_mining: bool,
-    /// Blocks, the longest reorganisation and how many there were since the start.
+    /// Reorganisations since the start.
     pub reorganisations: u64,
 }
 

@@ -137,7 +137,9 @@ impl Chain {
         };
         // A branch of more work than the main chain's was kept, but not yet followed, or found invalid: find out.
         match chain.follow(None, Durability::Synced) {
-            Ok(_) | Err(ChainError::Block(_)) => Ok(chain),
+            Ok(_) | Err(ChainError::Block(_) | ChainError::Store(StoreError::TooDeep { .. })) => {
+                Ok(chain)
+            }
             Err(error) => Err(error),
         }
     }
@@ -252,19 +254,23 @@ impl Chain {
             let to = self.tree.tip();
             if from == to {
                 return match refused {
-                    Some(error) => Err(ChainError::Block(error)),
+                    Some(error) => Err(error),
                     None => Ok(Imported::Side),
                 };
             }
             let path = self.tree.reorg_path(&from, &to).ok_or(StoreError::NoTip)?;
             let mut batch = self.store.begin();
-            let mut dropped = Vec::new();
-            for hash in &path.disconnect {
-                let line = batch.read().line(hash)?.unwrap_or_default();
-                let tokens = BlockLine::new(&line).transactions();
-                dropped.push(tokens.map(str::to_owned).collect::<Vec<_>>());
-                batch.disconnect()?;
-            }
+            let dropped = match disconnect_path(&mut batch, &path.disconnect) {
+                // A branch that parts below what can be undone is not followed, whatever work it claims.
+                Err(error @ StoreError::TooDeep { .. }) => {
+                    drop(batch);
+                    let first = path.connect.first().ok_or(StoreError::NoTip)?;
+                    self.tree.invalidate(first)?;
+                    refused = Some(error.into());
+                    continue;
+                }
+                dropped => dropped?,
+            };
             match connect_path(&mut batch, &self.executor, &self.spec, &path.connect, new)? {
                 ControlFlow::Continue(included) => {
                     batch.commit(durability)?;
@@ -278,7 +284,7 @@ impl Chain {
                 ControlFlow::Break((hash, error)) => {
                     drop(batch);
                     self.tree.invalidate(&hash)?;
-                    refused = Some(error);
+                    refused = Some(error.into());
                 }
             }
         }
@@ -364,6 +370,21 @@ fn join(first: Imported, more: TipChange) -> Imported {
         }
         _ => Imported::Tip(more),
     }
+}
+
+/// Takes the blocks off the tip; gives their transactions, block by block.
+fn disconnect_path(
+    batch: &mut Batch<'_>,
+    path: &[BlockHash],
+) -> Result<Vec<Vec<String>>, StoreError> {
+    let mut dropped = Vec::new();
+    for hash in path {
+        let line = batch.read().line(hash)?.unwrap_or_default();
+        let tokens = BlockLine::new(&line).transactions();
+        dropped.push(tokens.map(str::to_owned).collect::<Vec<_>>());
+        batch.disconnect()?;
+    }
+    Ok(dropped)
 }
 
 /// Connects blocks that are kept, or `new`, one after the other; gives the transactions that they hold, or the block that is invalid and why.

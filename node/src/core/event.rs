@@ -187,7 +187,7 @@ pub enum Action {
         index: SegmentIndex,
         /// Its torrent.
         metainfo: Metainfo,
-        /// Where it lies; `None` for a sealed one, in its own place.
+        /// Where it lies; `None` for a sealed one, in its own place. It stands for an earlier place.
         file: Option<PathBuf>,
     },
     /// It no longer can.
@@ -262,9 +262,10 @@ pub enum Source {
 }
 
 /// How far the node is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// No peer has said yet where it stands.
+    #[default]
     Waiting,
     /// Asking for the ends of the segments that are missing.
     Boundaries,
@@ -326,6 +327,8 @@ pub enum Notice {
         /// Why.
         cause: DropCause,
     },
+    /// A block of ours is on the main chain.
+    Mined(BlockHash),
     /// A segment was sealed.
     Sealed {
         /// Which.

@@ -260,6 +260,11 @@ impl Mempool {
         self.limits
     }
 
+    /// How many transactions have come so far: another number says that there is news.
+    pub(super) fn arrivals(&self) -> u64 {
+        self.arrivals
+    }
+
     fn is_over(&self) -> bool {
         self.ids.len() > self.limits.transactions || self.bytes > self.limits.bytes
     }

@@ -191,13 +191,8 @@ impl Peers {
         let Some(peer) = self.by_id.get_mut(id) else {
             return;
         };
-        let torrent = status.torrent.and_then(|address| {
-            let ip = match address.ip().is_unspecified() {
-                true => peer.ip?,
-                false => address.ip(),
-            };
-            (address.port() != 0).then(|| SocketAddr::new(ip, address.port()))
-        });
+        let torrent = status.torrent;
+        let torrent = torrent.and_then(|address| resolve(peer.ip, address));
         peer.claim = Some(Claim {
             tip: BlockHash::from_bytes(status.tip),
             height: Height::new(status.height).unwrap_or(Height::MAX),
@@ -210,12 +205,25 @@ impl Peers {
         });
     }
 
+    /// Where a peer means by an address of its own: an unspecified IP is the one that it is connected from.
+    pub(super) fn address_of(&self, id: &PeerId, address: SocketAddr) -> Option<SocketAddr> {
+        resolve(self.by_id.get(id)?.ip, address)
+    }
+
     /// A peer turned out not to seed a segment.
     pub(super) fn lacks(&mut self, id: &PeerId, index: SegmentIndex) {
         if let Some(claim) = self.by_id.get_mut(id).and_then(|peer| peer.claim.as_mut()) {
             claim.held.remove(index);
         }
     }
+}
+
+fn resolve(connected_from: Option<IpAddr>, address: SocketAddr) -> Option<SocketAddr> {
+    let ip = match address.ip().is_unspecified() {
+        true => connected_from?,
+        false => address.ip(),
+    };
+    (address.port() != 0).then(|| SocketAddr::new(ip, address.port()))
 }
 
 #[cfg(test)]
@@ -268,7 +276,14 @@ mod tests {
         assert_eq!(peers.at(&"10.0.0.8:78".parse().unwrap()), [id]);
         let held = |i| {
             let index = SegmentIndex::new(i).unwrap();
-            peers.get(&id).unwrap().claim.as_ref().unwrap().held.holds(index)
+            peers
+                .get(&id)
+                .unwrap()
+                .claim
+                .as_ref()
+                .unwrap()
+                .held
+                .holds(index)
         };
         assert_eq!([0, 1, 2, 3].map(held), [true, false, true, false]);
     }

@@ -47,6 +47,11 @@ impl HeldSegments {
         Self { end, missing }
     }
 
+    /// The number above the highest.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Does it hold this one?
     pub fn holds(&self, index: SegmentIndex) -> bool {
         index.get() < self.end && !self.missing.contains(&index.get())

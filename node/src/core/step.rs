@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use libp2p::PeerId;
-use lyceum_protocol::{Address, BlockHash, SegmentIndex, Timestamp};
+use lyceum_protocol::{Address, BlockHash, InfoHash, SegmentIndex, Seq, Timestamp};
 use lyceum_storage::StoreError;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -15,9 +15,10 @@ use super::mempool::{Mempool, MempoolLimits};
 use super::peers::{BAN_DURATION, Offence, Peers};
 use super::sync::Sync;
 use super::wire::{Refusal, Request, Response, Status, WireHash};
+use crate::handle::Standing;
 use crate::network::{ReplyId, RequestFailure, RequestId};
 
-mod blocks;
+pub(super) mod blocks;
 mod gossip;
 mod mine;
 mod serve;
@@ -69,8 +70,8 @@ pub struct Core {
     pub(super) rng: ChaCha8Rng,
     pub(super) torrent: Option<SocketAddr>,
     pub(super) has_torrents: bool,
-    /// Sealed segments: those below, but for the damaged.
-    pub(super) sealed: u64,
+    /// The sealed segments, in order.
+    pub(super) sealed: Vec<InfoHash>,
     pub(super) damaged: BTreeSet<SegmentIndex>,
     pub(super) actions: VecDeque<Action>,
     assemblies: Assemblies,
@@ -79,7 +80,7 @@ pub struct Core {
     /// Who waits for a segment to be seeded.
     activations: BTreeMap<SegmentIndex, Vec<ReplyId>>,
     next_request: u64,
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl Core {
@@ -101,7 +102,7 @@ impl Core {
             rng: ChaCha8Rng::from_seed(config.seed),
             torrent: None,
             has_torrents: config.has_torrents,
-            sealed: 0,
+            sealed: Vec::new(),
             damaged: BTreeSet::new(),
             actions: VecDeque::new(),
             assemblies: Assemblies::default(),
@@ -111,9 +112,11 @@ impl Core {
             next_request: 0,
             now,
         };
-        core.damaged = core.chain.store().report().damaged_segments.iter();
+        let damaged = core.chain.store().report().damaged_segments.iter();
+        core.damaged = damaged.map(|segment| segment.index).collect();
         core.follow_seals()?;
-        Ok((core, Vec::new()))
+        let actions = std::mem::take(&mut core.actions);
+        Ok((core, actions.into()))
     }
 
     /// Takes an event, and says what is to be done.
@@ -144,7 +147,7 @@ impl Core {
             Event::Response { peer, id, result } => self.response(peer, id, result)?,
             Event::Misbehaved { peer, reason } => self.blame(&peer, Offence::Message(reason)),
             Event::Activated { index, is_seeded } => self.activated(index, is_seeded)?,
-            Event::Fetched { index, file, from } => self.fetched(index, file, &from),
+            Event::Fetched { index, file, from } => self.fetched(index, file, &from)?,
             Event::FetchFailed {
                 index,
                 failure,
@@ -171,6 +174,39 @@ impl Core {
         &self.mempool
     }
 
+    /// Where the node stands. What the core does not count comes from the caller.
+    pub fn standing(
+        &self,
+        blocks_per_second: f64,
+        reorganisations: u64,
+    ) -> Result<Standing, ChainError> {
+        let tip = self.chain.tip()?;
+        let entry = self.chain.store().read().block(&tip.hash)?;
+        Ok(Standing {
+            height: tip.height,
+            tip: tip.hash,
+            state_root: tip.state_root,
+            tip_timestamp: entry.ok_or(StoreError::NoTip)?.timestamp,
+            work: tip.work,
+            phase: self.sync.phase(),
+            target_height: self.target_height(),
+            segments_missing: self.segments_missing(),
+            segments_active: self.sync.active_len(),
+            blocks_per_second,
+            peers: self.peers.len(),
+            mempool: self.mempool.stats(),
+            is_mining: self.mining.is_active(),
+            reorganisations,
+        })
+    }
+
+    /// The `seq` of a sender's next transaction, after those that are pending and can run.
+    pub fn next_seq(&self, sender: &Address) -> Result<Seq, ChainError> {
+        let account = blocks::account(&self.chain.store().read(), sender)?;
+        let ready = self.mempool.ready_len(sender) as u64;
+        Ok(Seq::new(account.seq.get() + ready).unwrap_or(Seq::MAX))
+    }
+
     /// Ends the core, and gives its chain back to be closed.
     pub fn into_chain(self) -> Chain {
         self.chain
@@ -182,9 +218,10 @@ impl Core {
             _ => STATUS_SYNCING_MS,
         };
         let now = self.now;
-        let due = self.peers.iter().filter(|(_, peer)| {
-            !peer.is_asked && peer.asked_at.saturating_add(every) <= now
-        });
+        let due = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !peer.is_asked && peer.asked_at.saturating_add(every) <= now);
         for peer in due.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.ask_status(peer)?;
         }
@@ -192,11 +229,7 @@ impl Core {
         self.take_early()
     }
 
-    fn connected(
-        &mut self,
-        peer: PeerId,
-        ip: Option<std::net::IpAddr>,
-    ) -> Result<(), ChainError> {
+    fn connected(&mut self, peer: PeerId, ip: Option<std::net::IpAddr>) -> Result<(), ChainError> {
         if self.peers.connect(self.now, peer, ip) {
             self.notice(Notice::Peers(self.peers.len()));
             self.ask_status(peer)?;
@@ -205,6 +238,7 @@ impl Core {
     }
 
     fn disconnected(&mut self, peer: &PeerId) {
+        self.forget_asks(peer);
         if self.peers.disconnect(peer).is_some() {
             self.notice(Notice::Peers(self.peers.len()));
         }
@@ -255,8 +289,8 @@ impl Core {
             Ask::Missing(hash) => self.missing_came(peer, hash, response)?,
             Ask::Body(hash, is_bad) => self.body_came(peer, hash, is_bad, response)?,
             Ask::Blocks => self.blocks_came(peer, id, response)?,
-            Ask::Boundaries(from) => self.boundaries_came(peer, id, from, response)?,
-            Ask::Activate(index) => self.activation_came(peer, index, response),
+            Ask::Boundaries(from) => self.boundaries_came(peer, id, from, response),
+            Ask::Activate(index) => self.activation_came(peer, index, response)?,
         }
         Ok(())
     }
