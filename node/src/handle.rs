@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use libp2p::PeerId;
 use lyceum_protocol::{
     Address, BlockHash, ChainSpec, Checked, Height, SegmentIndex, Seq, StateRoot, Timestamp,
     Transaction, TxId, Work,
@@ -24,6 +25,8 @@ pub const HAPPENINGS_LEN: usize = 1_024;
 /// A running node, as its API and its command line see it.
 #[derive(Clone)]
 pub struct NodeHandle {
+    /// Who we are in the network.
+    pub peer_id: PeerId,
     /// The chain's file.
     pub spec: Arc<ChainSpec>,
     /// The ledger.

@@ -261,6 +261,18 @@ pub enum Source {
     Mined,
 }
 
+impl Source {
+    /// Its short name, for metrics and the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gossip => "gossip",
+            Self::Sync => "sync",
+            Self::Torrent => "torrent",
+            Self::Mined => "mined",
+        }
+    }
+}
+
 /// How far the node is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -275,6 +287,19 @@ pub enum Phase {
     Blocks,
     /// No peer claims more work.
     Following,
+}
+
+impl Phase {
+    /// Its short name, for metrics and the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Boundaries => "boundaries",
+            Self::Segments => "segments",
+            Self::Blocks => "blocks",
+            Self::Following => "following",
+        }
+    }
 }
 
 /// Something that people and programs may want to know.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cli;
+mod deep;
 mod forge;
 mod segment_files;
 

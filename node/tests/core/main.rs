@@ -10,13 +10,24 @@ mod liars;
 mod net;
 
 use lyceum_node::torrent::FetchFailure;
-use lyceum_protocol::TxId;
+use lyceum_protocol::{ChainSpec, TxId};
 
 use net::Net;
 
+/// A chain whose genesis is not a block that anyone could have mined, as all real ones.
+fn spec() -> ChainSpec {
+    let spec = forge::spec_with(|fields| {
+        fields.limit_bits = "200fffff".parse().unwrap();
+        fields.initial_bits = fields.limit_bits;
+    });
+    let genesis = forge::chain(&spec).store().genesis();
+    assert!(!spec.limit_bits.target().is_met_by(genesis));
+    spec
+}
+
 #[test]
 fn a_mined_block_is_followed_by_all() {
-    let mut net = Net::new(forge::spec());
+    let mut net = Net::new(spec());
     for i in 0..4 {
         net.add(i == 0);
     }
@@ -39,7 +50,7 @@ fn a_mined_block_is_followed_by_all() {
 
 #[test]
 fn a_submitted_call_reaches_the_miner_and_the_chain() {
-    let mut net = Net::new(forge::spec());
+    let mut net = Net::new(spec());
     for i in 0..3 {
         net.add(i == 0);
     }
@@ -70,7 +81,7 @@ fn a_submitted_call_reaches_the_miner_and_the_chain() {
 
 /// A network whose first node has mined `blocks` blocks alone.
 fn with_history(blocks: u64) -> Net {
-    let mut net = Net::new(forge::spec());
+    let mut net = Net::new(spec());
     net.add(true);
     net.mine_every(0, 1_000);
     net.run(4_000 + blocks * 1_000);
@@ -150,7 +161,7 @@ fn who_serves_wrong_bytes_is_banned() {
 
 #[test]
 fn a_partition_heals_to_one_tip_and_the_dropped_calls_come_back() {
-    let mut net = Net::new(forge::spec());
+    let mut net = Net::new(spec());
     for i in 0..4 {
         net.add(i == 0 || i == 2);
     }
