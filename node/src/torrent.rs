@@ -3,10 +3,23 @@
 //! The engine stands behind [`SegmentSwarm`]. It decides neither which segment is pulled nor from whom: the core does. It vouches for the
 //! bytes by their infohash, and for nothing else.
 
+mod activate;
+mod check;
+mod config;
+mod engine;
+mod fetch;
+mod front;
+mod registry;
+mod start;
+mod storage;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lyceum_protocol::{Metainfo, SegmentIndex};
+
+pub use config::{CONNECTIONS_MAX, LIVE_MAX, RATE_BPS_MIN, STALL, TorrentConfig, TorrentError};
+pub use start::{EVENTS_LEN, RqbitSwarm, RunningTorrents, TorrentStop};
 
 /// What the engine is told. None of these waits.
 pub trait SegmentSwarm: Send {

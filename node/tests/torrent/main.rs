@@ -1,0 +1,10 @@
+//! The BitTorrent side among its own kind, against libtorrent, and against peers that lie, stall and flood.
+
+#![allow(clippy::unwrap_used)]
+
+mod fake;
+mod faults;
+mod libtorrent;
+mod node;
+mod seeding;
+mod traps;
