@@ -20,9 +20,10 @@ build:           ## the programs, optimised: lyceum and netsim
 test: lint doc deny  ## every quick check: format, lints, documentation, tests
 	$(ROCKSDB) cargo test --workspace --quiet
 
-# More of it: make testnet ARGS='--nodes 10 --for 5m'
-testnet: build   ## a local network of real nodes, live in the terminal
-	@"$(CARGO_TARGET_DIR)/release/netsim" up $(ARGS)
+# More of it: make testnet ARGS='--nodes 10 --for 5m'. It shares its build with `make test`: dependencies are optimised there, too.
+testnet:         ## a local network of real nodes, live in the terminal
+	@$(ROCKSDB) cargo build --workspace --locked --quiet
+	@"$(CARGO_TARGET_DIR)/debug/netsim" up $(ARGS)
 
 crash:           ## kill an importing process 200 times (CRASH_KILLS), and at every write point
 	LYCEUM_CRASH_KILLS=$(CRASH_KILLS) $(ROCKSDB) cargo test --package lyceum-storage --lib --quiet -- --nocapture crash

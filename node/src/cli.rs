@@ -5,11 +5,20 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod chain;
 mod contract;
+mod estimate;
+mod fetch;
+mod local;
+mod look;
+mod node;
 mod progress;
+mod segment;
+mod source;
+mod sync_progress;
+mod tx;
 mod vm;
 mod wallet;
 
@@ -26,6 +35,20 @@ struct Lyceum {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(after_help = node::EXAMPLES)]
+    Node(Box<node::NodeCommand>),
+    #[command(after_help = look::STATUS_EXAMPLES)]
+    Status(look::Status),
+    #[command(after_help = look::BLOCK_EXAMPLES)]
+    Block(look::Block),
+    #[command(after_help = look::STATE_EXAMPLES)]
+    State(look::State),
+    /// Send transactions, and follow them
+    #[command(subcommand)]
+    Tx(tx::TxCommand),
+    /// List, fetch and hand out segments of the chain as torrents
+    #[command(subcommand)]
+    Segment(segment::SegmentCommand),
     /// Make, copy and check a ledger, without a running node
     #[command(subcommand)]
     Chain(chain::ChainCommand),
@@ -38,15 +61,42 @@ enum Command {
     /// Make, show, import and export wallets: keys and their identity cards
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
+    /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
+
+const COMPLETIONS_EXAMPLES: &str = "Examples:
+  lyceum completions bash > ~/.local/share/bash-completion/completions/lyceum
+  lyceum completions zsh > ~/.zfunc/_lyceum
+  lyceum completions fish > ~/.config/fish/completions/lyceum.fish";
 
 /// Runs the `lyceum` program on this process's arguments.
 pub fn main() -> ExitCode {
-    let result = match Lyceum::parse().command {
+    let matches = Lyceum::command().get_matches();
+    let parsed = Lyceum::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match parsed.command {
+        Command::Node(command) => match matches.subcommand() {
+            Some((_, matches)) => command.run(matches),
+            None => unreachable!("the command has just been parsed"),
+        },
+        Command::Status(command) => command.run(),
+        Command::Block(command) => command.run(),
+        Command::State(command) => command.run(),
+        Command::Tx(command) => command.run(),
+        Command::Segment(command) => command.run(),
         Command::Chain(command) => command.run(),
         Command::Contract(command) => command.run(),
         Command::Vm(command) => command.run(),
         Command::Wallet(command) => command.run(),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Lyceum::command(), "lyceum", &mut script);
+            print(&script)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

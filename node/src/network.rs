@@ -3,6 +3,27 @@
 //! One task owns the libp2p swarm; the rest of the node speaks with it by [`NetworkCommand`]s and [`NetworkEvent`]s, both over bounded
 //! channels. It judges no block: it asks for verdicts on gossip, and carries out bans.
 
+mod address;
+mod bans;
+mod behaviour;
+mod codec;
+mod config;
+mod dial;
+mod discovery;
+mod events;
+mod exchange;
+mod gate;
+mod gossip;
+mod identity;
+mod metrics;
+mod outbox;
+mod peers;
+mod rendezvous;
+mod start;
+mod task;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -10,6 +31,18 @@ use libp2p::gossipsub::MessageId;
 use libp2p::{Multiaddr, PeerId};
 
 use crate::core::wire::{Request, Response};
+
+pub use self::bans::BANS_FILE;
+pub use self::config::{Discovery, Limits, Mainline, NetworkConfig, TARGET_PEERS, Timing};
+pub use self::identity::{IDENTITY_FILE, IdentityError, load_or_create_identity};
+pub use self::start::{Network, NetworkError, NetworkSender, start};
+
+/// Commands that may wait for the network.
+pub const NETWORK_COMMANDS_LEN: usize = 1_024;
+/// Events that may wait for the rest of the node: gossip is at most 1 MiB, most of it far less.
+pub const NETWORK_EVENTS_LEN: usize = 256;
+/// The most keys that a node provides, and keeps the providers of: all segments of a long chain, and new blocks.
+pub const PROVIDED_MAX: usize = 16_384;
 
 /// What is gossiped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,25 +3,21 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use directories::ProjectDirs;
-use lyceum_protocol::{BatchSeed, ChainSpec, Height, Timestamp, TxBody};
-use lyceum_storage::{Durability, Options, Store};
+use lyceum_protocol::{ChainSpec, Height, TxBody};
+use lyceum_storage::{Durability, Options, Reader};
 use serde_json::json;
 
 use super::{name, print, progress::Progress, read_text};
-use crate::core::{Chain, ImportRun};
+use crate::clock::now;
+use crate::core::{Chain, RUN_BYTES, RUN_LINES};
+use crate::driver::{folder_chain, open_chain};
 use crate::hs256::{Hs256Difficulty, Hs256Reader};
 
-/// Lines that are imported by one write.
-const RUN_LINES: usize = 256;
-/// Bytes of lines after which a write is made, however few they are.
-const RUN_BYTES: usize = 16 << 20;
-/// The chain file that a data folder keeps, so that it knows its own chain.
-const CHAIN_FILE: &str = "chain.json";
+mod import;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChainCommand {
@@ -88,7 +84,7 @@ impl ChainCommand {
         match self {
             Self::Init(init) => init.run(),
             Self::Export { place, file } => export(&place, &file),
-            Self::Import { place, file } => import(&place, &file),
+            Self::Import { place, file } => import::import(&place, &file),
             Self::Verify(place) => verify(&place),
             Self::ImportHs256 {
                 file,
@@ -100,7 +96,7 @@ impl ChainCommand {
 }
 
 /// The chain of that name, or in that file.
-fn read_spec(chain: &str) -> anyhow::Result<ChainSpec> {
+pub(crate) fn read_spec(chain: &str) -> anyhow::Result<ChainSpec> {
     if let Some(spec) = ChainSpec::embedded(chain) {
         return Ok(spec);
     }
@@ -109,7 +105,7 @@ fn read_spec(chain: &str) -> anyhow::Result<ChainSpec> {
 }
 
 /// Where the ledger of a chain is kept, where the user does not say.
-fn default_folder(chain: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn default_folder(chain: &str) -> anyhow::Result<PathBuf> {
     let folders = ProjectDirs::from("", "", "lyceum");
     let folders = folders.context("no data folder for this user: give --data-dir")?;
     Ok(folders.data_dir().join(chain))
@@ -124,14 +120,12 @@ impl Place {
             (None, Some(spec)) => default_folder(spec.chain.as_str())?,
             (None, None) => default_folder("dev")?,
         };
-        let own = folder.join(CHAIN_FILE);
-        if !own.exists() {
+        let Some(own) = folder_chain(&folder)? else {
             let folder = folder.display();
             bail!(
                 "{folder}: no ledger there; make one with: lyceum chain init --data-dir {folder}"
             );
-        }
-        let own = read_spec(&own.to_string_lossy())?;
+        };
         if spec.is_some_and(|spec| spec != own) {
             bail!(
                 "{}: holds the chain {:?}, another than --chain",
@@ -142,19 +136,21 @@ impl Place {
         Ok((folder, own))
     }
 
-    fn open(&self) -> anyhow::Result<(Chain, PathBuf)> {
+    pub(crate) fn open(&self) -> anyhow::Result<(Chain, PathBuf)> {
         let (folder, spec) = self.find()?;
-        let chain = open(&folder, spec)?;
+        let chain = open(&folder, &spec)?;
         Ok((chain, folder))
     }
 }
 
-fn open(folder: &Path, spec: ChainSpec) -> anyhow::Result<Chain> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).context("no randomness from the system")?;
-    let open = |spec: &ChainSpec, genesis| Store::open(folder, spec, genesis, &Options::default());
-    let chain = Chain::open(spec, open, BatchSeed::new(seed));
-    let chain = chain.with_context(|| folder.display().to_string())?;
+fn open(folder: &Path, spec: &ChainSpec) -> anyhow::Result<Chain> {
+    let chain = open_chain(folder, spec, &Options::default());
+    let chain = chain.map_err(|error| match error.is_locked() {
+        true => anyhow::Error::new(error).context(
+            "a node has this ledger open: ask it, with --http where the command has it, or stop it",
+        ),
+        false => error.into(),
+    })?;
     let report = chain.store().report();
     if let Some(cut) = &report.log_cut {
         eprintln!(
@@ -171,14 +167,6 @@ fn open(folder: &Path, spec: ChainSpec) -> anyhow::Result<Chain> {
     Ok(chain)
 }
 
-fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-    Timestamp::new(millis).unwrap_or(Timestamp::MAX)
-}
-
 impl Init {
     fn run(&self) -> anyhow::Result<()> {
         let spec = read_spec(&self.chain)?;
@@ -186,16 +174,7 @@ impl Init {
             Some(folder) => folder.clone(),
             None => default_folder(spec.chain.as_str())?,
         };
-        let own = folder.join(CHAIN_FILE);
-        if own.exists() && read_spec(&own.to_string_lossy())? != spec {
-            bail!(
-                "{}: there is a ledger of another chain already",
-                folder.display()
-            );
-        }
-        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let chain = open(&folder, spec)?;
-        std::fs::write(&own, chain.spec().to_json()).with_context(|| own.display().to_string())?;
+        let chain = open(&folder, &spec)?;
         let (genesis, tip) = (chain.store().genesis(), chain.tip()?);
         let text = match self.json {
             true => json!({
@@ -244,9 +223,9 @@ fn export(place: &Place, file: &Path) -> anyhow::Result<()> {
 }
 
 /// A file to be read line by line; `-` is standard input.
-fn open_lines(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
+fn open_lines(file: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
     if file == Path::new("-") {
-        return Ok(Box::new(BufReader::new(io::stdin().lock())));
+        return Ok(Box::new(BufReader::new(io::stdin())));
     }
     let file = File::open(file).with_context(|| name(file))?;
     Ok(Box::new(BufReader::new(file)))
@@ -271,95 +250,6 @@ fn import_hs256(file: &Path, secret: &str, difficulty: Hs256Difficulty) -> anyho
     Ok(())
 }
 
-fn import(place: &Place, file: &Path) -> anyhow::Result<()> {
-    let (mut chain, _) = place.open()?;
-    let input = open_lines(file)?;
-    let mut progress = Progress::new("importing", 0);
-    let imported = import_lines(&mut chain, Lines::new(input), &mut progress);
-    let tip = chain.tip()?;
-    chain.close()?;
-    let (read, new) = imported.with_context(|| name(file))?;
-    progress.finish(&format!(
-        "{read} lines, {new} new; height {}, tip {}",
-        tip.height, tip.hash
-    ));
-    Ok(())
-}
-
-/// Imports lines run by run; gives how many were read, and how many were new.
-fn import_lines(
-    chain: &mut Chain,
-    mut lines: Lines,
-    progress: &mut Progress,
-) -> anyhow::Result<(usize, usize)> {
-    let genesis = chain
-        .store()
-        .read()
-        .line_at(Height::ZERO)?
-        .unwrap_or_default();
-    let (mut read, mut new) = (0, 0);
-    loop {
-        let run = lines.next_run(chain.spec().max_block_bytes as usize, read)?;
-        if run.is_empty() {
-            return Ok((read, new));
-        }
-        if read == 0 && run[0] != genesis {
-            bail!(
-                "line 1: not the genesis of the chain {:?}",
-                chain.spec().chain.as_str()
-            );
-        }
-        let from = usize::from(read == 0);
-        let lines: Vec<&str> = run[from..].iter().map(String::as_str).collect();
-        let ImportRun {
-            done,
-            new: more,
-            error,
-            change: _,
-        } = chain.import_run(&lines, now(), Durability::Buffered);
-        chain.seal_ready()?;
-        (read, new) = (read + from + done, new + more);
-        progress.step((from + done) as u64);
-        if let Some(error) = error {
-            return Err(error).with_context(|| format!("line {}", read + 1));
-        }
-    }
-}
-
-/// Lines of a file, a bounded number at a time.
-struct Lines {
-    input: Box<dyn BufRead>,
-}
-
-impl Lines {
-    fn new(input: Box<dyn BufRead>) -> Self {
-        Self { input }
-    }
-
-    fn next_run(&mut self, line_bytes_max: usize, before: usize) -> anyhow::Result<Vec<String>> {
-        let (mut run, mut bytes) = (Vec::new(), 0);
-        while run.len() < RUN_LINES && bytes < RUN_BYTES {
-            let mut line = Vec::new();
-            let most = line_bytes_max as u64 + 1;
-            let read = io::Read::take(&mut self.input, most).read_until(b'\n', &mut line)?;
-            if read == 0 {
-                break;
-            }
-            let at = before + run.len() + 1;
-            if line.pop_if(|last| *last == b'\n').is_none() && line.len() > line_bytes_max {
-                bail!("line {at}: longer than {line_bytes_max} bytes");
-            }
-            bytes += line.len();
-            run.push(
-                String::from_utf8(line)
-                    .ok()
-                    .with_context(|| format!("line {at}: not UTF-8"))?,
-            );
-        }
-        Ok(run)
-    }
-}
-
 fn verify(place: &Place) -> anyhow::Result<()> {
     let (chain, folder) = place.open()?;
     let tip = chain.tip()?;
@@ -380,30 +270,42 @@ fn verify(place: &Place) -> anyhow::Result<()> {
 
 /// Imports the chain once more into an empty ledger beside it.
 fn replay(chain: &Chain, scratch: &Path, progress: &mut Progress) -> anyhow::Result<()> {
-    let mut again = open(scratch, chain.spec().clone())?;
-    let view = chain.store().read();
-    let (tip, mut height) = (chain.tip()?, 1);
-    while height <= tip.height.get() {
-        let (mut run, mut bytes) = (Vec::new(), 0);
-        while run.len() < RUN_LINES && bytes < RUN_BYTES && height <= tip.height.get() {
-            let line = view.line_at(Height::new(height)?)?;
-            let line = line.with_context(|| format!("the block at height {height} is missing"))?;
-            bytes += line.len();
-            run.push(line);
-            height += 1;
-        }
-        let lines: Vec<&str> = run.iter().map(String::as_str).collect();
-        let done = again.import_run(&lines, now(), Durability::Buffered);
-        progress.step(done.done as u64);
-        if let Some(error) = done.error {
-            let at = height - run.len() as u64 + done.done as u64;
-            return Err(error).with_context(|| format!("the block at height {at}"));
-        }
-    }
+    let mut again = open(scratch, chain.spec())?;
+    let tip = chain.tip()?;
+    let reader = chain.store().reader();
+    let mut height = 1;
+    let runs = std::iter::from_fn(|| {
+        let run = stored_run(&reader, height, tip.height.get());
+        height += run.as_ref().map_or(0, |run| run.len() as u64);
+        run.map(|run| (!run.is_empty()).then_some(run)).transpose()
+    });
+    let mut done = 0;
+    again.import_runs(runs, now, Durability::Buffered, |_, run| {
+        progress.step(run.done as u64);
+        done += run.done as u64;
+        let error = run.error.map_or(Ok(()), Err);
+        error.with_context(|| format!("the block at height {}", done + 1))
+    })?;
     let replayed = again.tip()?;
     again.close()?;
     if replayed != tip {
         bail!("the ledger's tip is {tip:?}, its blocks give {replayed:?}");
     }
     Ok(())
+}
+
+/// The lines from a height on that are imported by one write.
+fn stored_run(reader: &Reader, first: u64, last: u64) -> anyhow::Result<Vec<String>> {
+    let view = reader.read();
+    let (mut run, mut bytes) = (Vec::new(), 0);
+    for height in first..=last {
+        if run.len() == RUN_LINES || bytes >= RUN_BYTES {
+            break;
+        }
+        let line = view.line_at(Height::new(height)?)?;
+        let line = line.with_context(|| format!("the block at height {height} is missing"))?;
+        bytes += line.len();
+        run.push(line);
+    }
+    Ok(run)
 }

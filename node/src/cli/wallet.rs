@@ -207,18 +207,8 @@ impl New {
 impl Show {
     fn run(self) -> anyhow::Result<()> {
         let wallet = self.wallet.to_string_lossy();
-        let is_file = wallet.contains(['/', '\\'])
-            || (wallet.ends_with(".pem") || wallet.ends_with(".jwt")) && self.wallet.exists();
-        let paths = if is_file {
-            WalletPaths::beside(&self.wallet)
-        } else {
-            let name: WalletName = wallet.parse().with_context(|| {
-                format!(
-                    "{wallet:?} is no wallet's name; a file is given with its folder, as in ./FILE"
-                )
-            })?;
-            self.folder.open()?.paths(&name)
-        };
+        let is_file = is_file(&self.wallet);
+        let paths = find_wallet(&self.wallet, self.folder.dir.clone())?;
         let name = self.wallet.file_stem().map(|stem| stem.to_string_lossy());
         let name = if is_file {
             name.unwrap_or(wallet.clone())
@@ -227,6 +217,36 @@ impl Show {
         };
         print_wallet(&name, &paths, self.json)
     }
+}
+
+/// Is this a wallet's file, and not its name?
+fn is_file(wallet: &Path) -> bool {
+    let text = wallet.to_string_lossy();
+    let is_wallet = text.ends_with(".pem") || text.ends_with(".jwt");
+    text.contains(['/', '\\']) || is_wallet && wallet.exists()
+}
+
+/// The files of a wallet, by its name in a folder (the user's own where none is given), or by one of them.
+pub(crate) fn find_wallet(wallet: &Path, dir: Option<PathBuf>) -> anyhow::Result<WalletPaths> {
+    if is_file(wallet) {
+        return Ok(WalletPaths::beside(wallet));
+    }
+    let text = wallet.to_string_lossy();
+    let name: WalletName = text.parse().with_context(|| {
+        format!("{text:?} is no wallet's name; a file is given with its folder, as in ./FILE")
+    })?;
+    Ok(Folder { dir }.open()?.paths(&name))
+}
+
+/// Makes a plain wallet of a new key in `file`, for a miner that was given none, unless it is there.
+pub(crate) fn make_miner_wallet(file: &Path) -> anyhow::Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    let key = new_key()?;
+    let user_id = "miner".parse().expect("a user id");
+    let card = Wallet::create(&key, &user_id, now_seconds()?)?;
+    Ok(WalletPaths::beside(file).create(&key, &card, Protection::Plain)?)
 }
 
 impl List {

@@ -1,0 +1,140 @@
+//! Who is connected.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use libp2p::core::ConnectedPoint;
+use libp2p::swarm::ConnectionId;
+use libp2p::{Multiaddr, PeerId};
+use tokio::time::Instant;
+
+use super::address::{ip_of, network_of};
+use super::{NetworkEvent, PeerView};
+
+/// Gossip and requests that are kept back for a peer until identify has confirmed it.
+pub(super) const HELD_MAX: usize = 16;
+/// What is kept of what a peer calls its software.
+const AGENT_CHARS_MAX: usize = 64;
+
+/// One connection.
+#[derive(Debug)]
+struct Link {
+    id: ConnectionId,
+    address: Multiaddr,
+    is_outbound: bool,
+}
+
+/// A peer with at least one connection.
+#[derive(Debug)]
+pub(super) struct Peer {
+    links: Vec<Link>,
+    pub(super) since: Instant,
+    /// Has identify shown that it is on our chain?
+    pub(super) is_confirmed: bool,
+    pub(super) agent: String,
+    pub(super) ping: Option<Duration>,
+    /// Does it relay?
+    pub(super) is_relay: bool,
+    /// Has its bad score been reported?
+    pub(super) is_reported: bool,
+    pub(super) held: Vec<NetworkEvent>,
+}
+
+impl Peer {
+    /// The address of its first connection.
+    pub(super) fn address(&self) -> Option<(&Multiaddr, bool)> {
+        self.links
+            .first()
+            .map(|link| (&link.address, link.is_outbound))
+    }
+
+    /// Where it is connected from.
+    pub(super) fn ips(&self) -> impl Iterator<Item = IpAddr> {
+        self.links
+            .iter()
+            .filter_map(|link| ip_of(&link.address).map(network_of))
+    }
+}
+
+/// The connected peers. The swarm's limits bound them.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    by_id: HashMap<PeerId, Peer>,
+}
+
+impl Peers {
+    pub(super) fn connect(&mut self, id: PeerId, connection: ConnectionId, end: &ConnectedPoint) {
+        let peer = self.by_id.entry(id).or_insert_with(|| Peer {
+            links: Vec::new(),
+            since: Instant::now(),
+            is_confirmed: false,
+            agent: String::new(),
+            ping: None,
+            is_relay: false,
+            is_reported: false,
+            held: Vec::new(),
+        });
+        peer.links.push(Link {
+            id: connection,
+            address: end.get_remote_address().clone(),
+            is_outbound: end.is_dialer(),
+        });
+    }
+
+    /// A connection is gone; gives the peer back where it was the last one.
+    pub(super) fn disconnect(&mut self, id: &PeerId, connection: ConnectionId) -> Option<Peer> {
+        let peer = self.by_id.get_mut(id)?;
+        peer.links.retain(|link| link.id != connection);
+        match peer.links.is_empty() {
+            true => self.by_id.remove(id),
+            false => None,
+        }
+    }
+
+    pub(super) fn get(&self, id: &PeerId) -> Option<&Peer> {
+        self.by_id.get(id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: &PeerId) -> Option<&mut Peer> {
+        self.by_id.get_mut(id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
+        self.by_id.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&PeerId, &mut Peer)> {
+        self.by_id.iter_mut()
+    }
+
+    pub(super) fn is_confirmed(&self, id: &PeerId) -> bool {
+        self.by_id.get(id).is_some_and(|peer| peer.is_confirmed)
+    }
+
+    pub(super) fn confirmed(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
+        self.by_id.iter().filter(|(_, peer)| peer.is_confirmed)
+    }
+
+    pub(super) fn view(&self) -> Vec<PeerView> {
+        let views = self.confirmed().filter_map(|(id, peer)| {
+            let (address, is_outbound) = peer.address()?;
+            Some(PeerView {
+                peer: *id,
+                address: address.clone(),
+                is_outbound,
+                agent: peer.agent.clone(),
+                ping: peer.ping,
+            })
+        });
+        let mut views: Vec<_> = views.collect();
+        views.sort_unstable_by_key(|view| view.peer);
+        views
+    }
+}
+
+/// What a peer calls its software, fit to be shown.
+pub(super) fn shown_agent(agent: &str) -> String {
+    let visible = agent.chars().filter(|c| c.is_ascii_graphic() || *c == ' ');
+    visible.take(AGENT_CHARS_MAX).collect()
+}

@@ -1,0 +1,176 @@
+//! Networks find each other, and those of other chains don't.
+
+use lyceum_protocol::BlockHash;
+use mainline::Testnet;
+
+use super::node::{Node, QUIC, TCP};
+use crate::network::{Mainline, NetworkCommand, NetworkEvent};
+
+#[tokio::test]
+async fn three_meet_through_one_bootnode() {
+    let mut boot = Node::start(|_| {}).await;
+    let bootnodes = boot.addresses();
+    let with = |config: &mut crate::network::NetworkConfig| config.bootnodes = bootnodes.clone();
+    let mut one = Node::start(with).await;
+    let mut two = Node::start(with).await;
+    let (one_id, two_id) = (one.id(), two.id());
+    one.connected(boot.id()).await;
+    two.connected(boot.id()).await;
+    boot.connected(one_id).await;
+    boot.connected(two_id).await;
+    // Nobody told them of each other but Kademlia.
+    one.connected(two_id).await;
+    two.connected(one_id).await;
+    let view = one.view(|view| view.peers.len() == 2).await;
+    let seen = view
+        .peers
+        .iter()
+        .find(|peer| peer.peer == boot.id())
+        .unwrap();
+    assert_eq!(seen.agent, format!("lyceum/{}", env!("CARGO_PKG_VERSION")));
+    assert!(seen.is_outbound);
+    one.view(|view| view.peers.iter().all(|peer| peer.ping.is_some()))
+        .await;
+    assert!(one.metric("libp2p_swarm_connections_established") >= 2.0);
+    assert!(one.metric("libp2p_bandwidth_bytes") > 0.0);
+}
+
+#[tokio::test]
+async fn a_network_connects_by_quic_alone() {
+    let mut one = Node::start(|config| config.listen = vec![QUIC.parse().unwrap()]).await;
+    let bootnodes = one.addresses();
+    let mut two = Node::start(|config| config.bootnodes = bootnodes).await;
+    two.connected(one.id()).await;
+    one.connected(two.id()).await;
+    let view = two.view(|view| !view.peers.is_empty()).await;
+    assert!(view.peers[0].address.to_string().contains("/quic-v1"));
+}
+
+#[tokio::test]
+async fn another_chain_is_dropped_and_never_told_of() {
+    let mut ours = Node::start(|_| {}).await;
+    let bootnodes = ours.addresses();
+    let theirs = Node::start(|config| {
+        config.chain = "another".parse().unwrap();
+        config.bootnodes = bootnodes;
+    });
+    let mut theirs = theirs.await;
+    ours.metric_above("lyceum_network_strangers_total", 0.0)
+        .await;
+    // It comes again, and is dropped again.
+    ours.metric_above("lyceum_network_strangers_total", 1.0)
+        .await;
+    let is_connected = |event: &NetworkEvent| matches!(event, NetworkEvent::Connected { .. });
+    assert!(!ours.was_told(is_connected) && !theirs.was_told(is_connected));
+    assert!(ours.network.view.borrow().peers.is_empty());
+}
+
+#[tokio::test]
+async fn providers_are_found() {
+    let boot = Node::start(|_| {}).await;
+    let bootnodes = boot.addresses();
+    let with = |config: &mut crate::network::NetworkConfig| config.bootnodes = bootnodes.clone();
+    let (mut holder, mut seeker) = (Node::start(with).await, Node::start(with).await);
+    // Said before anybody is connected: it must not be lost.
+    let key = vec![7; 20];
+    holder.command(NetworkCommand::Provide(key.clone())).await;
+    holder.connected(boot.id()).await;
+    seeker.connected(boot.id()).await;
+    let told = "libp2p_kad_inbound_requests_total{request=\"AddProvider\"}";
+    boot.metric_above(told, 0.0).await;
+    seeker
+        .command(NetworkCommand::FindProviders(key.clone()))
+        .await;
+    let (holder_id, wanted) = (holder.id(), key.clone());
+    seeker
+        .until("the provider", |event| match event {
+            NetworkEvent::Providers { key, peers } if *key == wanted => {
+                peers.contains(&holder_id).then_some(())
+            }
+            _ => None,
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn there_is_a_limit_to_connections() {
+    let mut host = Node::start(|config| config.limits.inbound = 2).await;
+    let bootnodes = host.addresses();
+    let guest = |config: &mut crate::network::NetworkConfig| config.bootnodes = bootnodes.clone();
+    let mut guests = [Node::start(guest).await, Node::start(guest).await];
+    for guest in &mut guests {
+        guest.connected(host.id()).await;
+        host.connected(guest.id()).await;
+    }
+    // One that can't be reached, so that the host can't dial it either.
+    let mut late = Node::start(|config| {
+        config.bootnodes = bootnodes.clone();
+        config.listen = vec![];
+    })
+    .await;
+    host.metric_above("libp2p_swarm_connections_incoming_error_total", 2.0)
+        .await;
+    assert_eq!(host.network.view.borrow().peers.len(), 2);
+    assert!(
+        !late
+            .network
+            .view
+            .borrow()
+            .peers
+            .iter()
+            .any(|peer| peer.peer == host.id())
+    );
+    let host_id = host.id();
+    let is_host = |event: &NetworkEvent| matches!(event, NetworkEvent::Connected { peer, .. } if *peer == host_id);
+    assert!(!late.was_told(is_host));
+    // A place that is given up is taken.
+    let [first, _second] = guests;
+    let first_id = first.id();
+    first.stop().await;
+    host.disconnected(first_id).await;
+    late.connected(host_id).await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_an_error() {
+    let node = Node::start(|_| {}).await;
+    let taken = node.network.view.borrow().listen.clone();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = super::node::config(folder.path());
+    config.listen = taken;
+    // Port reuse lets two sockets of one user listen there, so take an address that nobody can have.
+    config.listen.push("/ip4/192.0.2.1/tcp/1".parse().unwrap());
+    let mut registry = prometheus_client::registry::Registry::default();
+    let error = crate::network::start(config, &mut registry).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("can't listen on /ip4/192.0.2.1/tcp/1: "),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn nodes_meet_on_the_mainline_dht() {
+    let testnet = tokio::task::spawn_blocking(|| Testnet::builder(5).build().unwrap());
+    let testnet = testnet.await.unwrap();
+    let bootstrap = Some(testnet.bootstrap.clone());
+    let mainline = Mainline {
+        bootstrap,
+        is_local: true,
+    };
+    let with = |config: &mut crate::network::NetworkConfig| {
+        config.listen = vec![TCP.parse().unwrap()];
+        config.discovery.mainline = Some(mainline.clone());
+    };
+    let (mut one, mut two) = (Node::start(with).await, Node::start(with).await);
+    // Meets nobody: it is on another chain of the same name.
+    let mut other = Node::start(|config| {
+        with(config);
+        config.genesis = BlockHash::of(b"another genesis");
+    })
+    .await;
+    one.connected(two.id()).await;
+    two.connected(one.id()).await;
+    assert!(!other.was_told(|event| matches!(event, NetworkEvent::Connected { .. })));
+}

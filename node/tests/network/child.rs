@@ -1,0 +1,148 @@
+//! `lyceum` as a child process.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use lyceum_protocol::ChainSpec;
+use serde_json::Value;
+
+/// Long enough for any machine; nothing waits so long where all is well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until `look` gives something.
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The program, without any setting of the environment's.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lyceum"));
+    let own = std::env::vars_os().map(|(name, _)| name);
+    for name in own.filter(|name| name.to_string_lossy().starts_with("LYCEUM_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn lyceum(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+/// The output of a command that succeeds.
+pub(crate) fn good(arguments: &[&str]) -> String {
+    let output = lyceum(arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub(crate) fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&good(arguments)).unwrap()
+}
+
+/// What a command says that ends with this status.
+pub(crate) fn failure(status: i32, arguments: &[&str]) -> String {
+    let output = lyceum(arguments);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {error}");
+    error
+}
+
+/// A running `lyceum node`; killed when dropped.
+pub(crate) struct NodeProcess {
+    child: Child,
+    /// The API's address.
+    pub(crate) http: String,
+    /// Every log line, as it comes.
+    pub(crate) lines: mpsc::Receiver<String>,
+}
+
+impl NodeProcess {
+    /// Starts a node of the chain file in `folder`, on ports of loopback that the system chooses.
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = command(&["node", "--log-format", "json", "--http", "127.0.0.1:0"]);
+        command.args(["--chain"]).arg(folder.join("chain.json"));
+        command.args(["--data-dir"]).arg(folder.join("data"));
+        command.args(["--torrent-listen", "127.0.0.1:0"]);
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "/ip4/127.0.0.1/tcp/0"]);
+        }
+        let mut child = command
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                // Shown where the test fails.
+                println!("{line}");
+                let _ = sender.send(line);
+            }
+        });
+        let mut node = Self {
+            child,
+            http: String::new(),
+            lines,
+        };
+        node.http = eventually("the node starts", || {
+            let line: Value = serde_json::from_str(&node.lines.try_recv().ok()?).ok()?;
+            (line["message"] == "node started").then(|| line["http"].as_str().unwrap().to_owned())
+        });
+        node
+    }
+
+    /// The answer of `lyceum status`.
+    pub(crate) fn status(&self) -> Value {
+        json(&["status", "--json", "--http", &self.http])
+    }
+
+    pub(crate) fn height(&self) -> u64 {
+        self.status()["height"].as_u64().unwrap()
+    }
+
+    pub(crate) fn wait_for_height(&self, height: u64) {
+        eventually("the chain grows", || {
+            (self.height() >= height).then_some(())
+        });
+    }
+
+    /// Sends a signal, and waits for the end.
+    pub(crate) fn end(mut self, signal: &str) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(sent.unwrap().success());
+        eventually("the node ends", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder with a chain file in it.
+pub(crate) fn folder_of(spec: &ChainSpec) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("chain.json"), spec.to_json()).unwrap();
+    folder
+}
+
+pub(crate) fn text(path: PathBuf) -> String {
+    path.to_str().unwrap().to_owned()
+}

@@ -1,0 +1,9 @@
+//! Real nodes: `lyceum node` as its users run it, and several nodes of one chain on loopback.
+
+#![allow(clippy::unwrap_used)] // all of it is test code
+
+mod alone;
+mod child;
+mod inside;
+mod several;
+mod spec;
