@@ -86,6 +86,8 @@ pub(super) struct Peer {
     pub(super) asked_at: Timestamp,
     /// Is a status on its way?
     pub(super) is_asked: bool,
+    /// Does it know all the segments that we hold?
+    pub(super) is_told: bool,
     /// Its claims are not followed until then.
     pub(super) distrusted_until: Timestamp,
     points: u32,
@@ -115,6 +117,7 @@ impl Peers {
             claim: None,
             asked_at: Timestamp::ZERO,
             is_asked: false,
+            is_told: true,
             distrusted_until: Timestamp::ZERO,
             points: 0,
             points_at: now,
@@ -203,6 +206,16 @@ impl Peers {
             ),
             torrent,
         });
+    }
+
+    /// We hold a segment from now on: those that lack it are to be told soon.
+    pub(super) fn tell_of(&mut self, index: SegmentIndex) {
+        for peer in self.by_id.values_mut() {
+            let lacks = |claim: &Claim| !claim.held.holds(index);
+            if peer.claim.as_ref().is_some_and(lacks) {
+                peer.is_told = false;
+            }
+        }
     }
 
     /// Where a peer means by an address of its own: an unspecified IP is the one that it is connected from.
