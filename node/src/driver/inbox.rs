@@ -19,7 +19,11 @@ const TICK: Duration = Duration::from_millis(250);
 /// After so many other events, what the core has left undone goes on, even if more wait: none of them can starve it.
 const EVENTS_BETWEEN_CONTINUES: u32 = 32;
 
-/// Something for the core's thread.
+/// Something for the core's thread. It goes straight from the channel to the core, one at a time.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are events, and none is kept"
+)]
 #[derive(Debug)]
 pub(super) enum Input {
     /// An event of the core's.
