@@ -92,6 +92,7 @@ pub async fn serve(
     config: ApiConfig,
     shutdown: CancellationToken,
 ) -> Result<ApiServer, ApiError> {
+    metrics.count_executed_from(node.standing.borrow().height);
     let router = router(node, metrics, &config, shutdown.clone())?;
     let bind = |source| ApiError::Bind { address, source };
     let listener = TcpListener::bind(address).await.map_err(bind)?;

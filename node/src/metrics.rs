@@ -3,8 +3,10 @@
 //! Counters and histograms are told as things happen; gauges are looked up from the [`NodeHandle`] at each scrape. No label takes a value
 //! that a peer or a user chooses: reasons are short names of this program.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use lyceum_protocol::Height;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -47,7 +49,11 @@ impl MetricsBuilder {
     /// Ends the registering.
     pub fn finish(self) -> Metrics {
         let Self { registry, families } = self;
-        Metrics { registry, families }
+        Metrics {
+            registry,
+            families,
+            executed: Mutex::default(),
+        }
     }
 }
 
@@ -62,6 +68,8 @@ impl Default for MetricsBuilder {
 pub struct Metrics {
     registry: Registry,
     families: Families,
+    /// The last block whose receipts are counted.
+    executed: Mutex<Height>,
 }
 
 impl Default for Metrics {
@@ -127,10 +135,9 @@ impl Metrics {
         self.families.chain.propagation.observe(age.as_secs_f64());
     }
 
-    /// Contracts of connected blocks ran.
-    pub fn executed(&self, instructions: u64, gas: u64) {
-        self.families.machine.instructions.inc_by(instructions);
-        self.families.machine.gas.inc_by(gas);
+    /// The contracts of blocks above this height are counted, at each scrape: those at or below it ran before the start.
+    pub(crate) fn count_executed_from(&self, height: Height) {
+        *self.executed.lock().unwrap_or_else(PoisonError::into_inner) = height;
     }
 
     /// The miner has tried so many nonces more.
@@ -177,7 +184,7 @@ impl Metrics {
 
     /// Looks the gauges up, and writes everything as text. It reads the ledger's database and `/proc`: for a blocking thread.
     pub fn expose(&self, node: &NodeHandle, exposition: Exposition) -> String {
-        refresh::refresh(&self.families, node);
+        refresh::refresh(&self.families, node, &self.executed);
         exposition.encode(&self.registry)
     }
 }

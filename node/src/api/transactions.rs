@@ -173,7 +173,7 @@ fn prove(view: &LedgerView<'_>, id: TxId) -> Result<Option<Proof>, Problem> {
         block: place(view, at)?,
         block_token: line.token().to_owned(),
         leaves: proof.leaves,
-        path: proof.path.iter().map(|hash| hex(hash)).collect(),
+        path: proof.path.iter().map(hex).collect(),
     }))
 }
 

@@ -208,8 +208,8 @@ impl Engine {
         let is_free = self.live.len() + self.pulls.len() < self.config.live_max;
         let has_idle = || self.live.values().any(|live| live.used.elapsed() >= IDLE);
         let is_known = self.waking.contains_key(&index);
-        let may_wake = self.waking.len() < WAKES_MAX && (is_free || has_idle());
-        if self.pulls.contains_key(&index) || !is_known && !(may_wake && self.wake(index)) {
+        let may_wake = is_known || self.waking.len() < WAKES_MAX && (is_free || has_idle());
+        if !may_wake || self.pulls.contains_key(&index) || !self.wake(index) {
             return Vec::new();
         }
         if let Some(waking) = self.waking.get_mut(&index) {

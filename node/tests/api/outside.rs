@@ -1,6 +1,7 @@
 //! Other people's programs against what is served: promtool, schemathesis, and the list of routes in the OpenAPI document.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lyceum_node::api::{ApiConfig, RateLimit};
@@ -123,7 +124,7 @@ fn schemathesis_finds_no_answer_that_the_document_does_not_describe() {
     let config =
         format!("[[operations]]\ninclude-path = \"{path}\"\nparameters = {{ id = {included} }}\n");
     std::fs::write(folder.path().join("schemathesis.toml"), config).unwrap();
-    let output = Command::new(python.replace("/python", "/schemathesis"))
+    let output = Command::new(Path::new(&python).with_file_name("schemathesis"))
         .current_dir(folder.path())
         .args(["run", &world.url("/openapi.json")])
         .args(["--exclude-path", "/api/v1/events"])

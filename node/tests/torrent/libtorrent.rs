@@ -27,7 +27,7 @@ impl Libtorrent {
         let python = String::from_utf8(made.stdout).unwrap();
         let mut child = Command::new(python.trim())
             .arg("-Wignore::DeprecationWarning")
-            .arg(format!("{folder}/tests/torrent/libtorrent.py"))
+            .arg(format!("{folder}/tests/torrent/peer.py"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -37,7 +37,7 @@ impl Libtorrent {
         let mut answer = String::new();
         let mut output = BufReader::new(child.stdout.as_mut().unwrap());
         output.read_line(&mut answer).unwrap();
-        let answer = serde_json::from_str(&answer).expect("libtorrent.py does its job");
+        let answer = serde_json::from_str(&answer).expect("peer.py does its job");
         (Self { child }, answer)
     }
 }
