@@ -9,16 +9,21 @@ CRASH_KILLS ?= 200
 # Installs what compiling needs, and lends RocksDB's library to the command, compiled once for this machine.
 ROCKSDB = LYCEUM_CACHE="$(CACHE)" .ci/rocksdb
 
-.PHONY: help test testnet crash bench fuzz fmt lint doc deny clean
+.PHONY: help build test testnet crash bench fuzz fmt lint doc deny clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
+build:           ## the programs, optimised: lyceum and netsim
+	@$(ROCKSDB) cargo build --release --locked --package lyceum-node --package lyceum-netsim
+
 test: lint doc deny  ## every quick check: format, lints, documentation, tests
 	$(ROCKSDB) cargo test --workspace --quiet
 
+# More of it: make testnet ARGS='--nodes 10 --for 5m'. It shares its build with `make test`: dependencies are optimised there, too.
 testnet:         ## a local network of real nodes, live in the terminal
-	@cargo run --quiet --release -p lyceum-netsim -- up
+	@$(ROCKSDB) cargo build --workspace --locked --quiet
+	@"$(CARGO_TARGET_DIR)/debug/netsim" up $(ARGS)
 
 crash:           ## kill an importing process 200 times (CRASH_KILLS), and at every write point
 	LYCEUM_CRASH_KILLS=$(CRASH_KILLS) $(ROCKSDB) cargo test --package lyceum-storage --lib --quiet -- --nocapture crash

@@ -1,32 +1,56 @@
-//! Importing a chain of registrations, enrolments and votes, against bare batch verification of the same signatures on the same cores.
+//! Importing a chain of registrations, enrolments and votes, against bare batch verification of the same signatures on the same cores;
+//! then a large state against a small one.
 //!
-//! `LYCEUM_BENCH_TRANSACTIONS` says how many transactions (default 100 000). Prints ratios of one run.
+//! `LYCEUM_BENCH_TRANSACTIONS` says how many transactions (default 100 000). Prints ratios of one run. Imports run in a process of their own,
+//! as `lyceum chain import` does, so that their memory is theirs alone.
 
+mod chains;
+
+use std::convert::Infallible;
+use std::fs::{self, File};
+use std::io::{BufReader, Write as _};
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
-use lyceum_node::core::Chain;
+use chains::{Shape, school, shelf, spec};
+use lyceum_node::core::{Chain, LineRuns, LinesError};
 use lyceum_protocol::{
-    Address, Amount, BatchSeed, ChainSpec, Checked, Mined, Miner, SecretKey, SignedMessage,
-    Timestamp, Transaction, TxBody, TxClaims, check_transaction, decode_block, verify_batch,
+    BatchSeed, ChainSpec, SignedMessage, Timestamp, Transaction, decode_block, verify_batch,
 };
 use lyceum_storage::{Durability, Options, Store};
 use rayon::prelude::*;
 
-const BLOCK_TRANSACTIONS: usize = 200;
-const WALLETS: usize = 1_000;
-const COURSES: usize = 100;
-const RUN_LINES: usize = 64;
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Items that are verified together, as an import of blocks of this size does.
-const BATCH_LEN: usize = 16 * (BLOCK_TRANSACTIONS + 1);
+const BATCH_LEN: usize = 16 * (chains::BLOCK_TRANSACTIONS + 1);
+/// The states that are compared, in records, and the transactions on each.
+const STATES: [usize; 2] = [10_000, 1_000_000];
+const STATE_TRANSACTIONS: usize = 20_000;
+/// Tells a process that it is to import: the shape of the chain.
+const CHILD: &str = "LYCEUM_BENCH_IMPORT";
 
 fn main() {
+    if let Ok(shape) = std::env::var(CHILD) {
+        return child(Shape::named(&shape));
+    }
     let count = std::env::var("LYCEUM_BENCH_TRANSACTIONS").ok();
     let count = count.map_or(100_000, |count| {
         count.parse().expect("a number of transactions")
     });
-    let spec = spec();
+    let folder = std::env::temp_dir().join(format!("lyceum-bench-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    bench_import(&folder, count);
+    bench_states(&folder);
+    fs::remove_dir_all(&folder).expect("the bench's own folder");
+}
+
+fn bench_import(folder: &Path, count: usize) {
+    let spec = spec(Shape::School);
     let started = Instant::now();
-    let lines = generate(&spec, count);
+    let lines = school(&spec, count);
     let bytes: usize = lines.iter().map(String::len).sum();
     println!(
         "{count} transactions in {} blocks, {:.1} MB, made in {:.1} s",
@@ -39,131 +63,45 @@ fn main() {
         "batch verification alone {:8.0} transactions/s, 1.00",
         count as f64 / verify
     );
-    let folder = std::env::temp_dir().join(format!("lyceum-bench-{}", std::process::id()));
-    let import = import(&spec, &lines, |spec, genesis| {
-        Store::open(&folder, spec, genesis, &Options::default())
-    });
-    let removed = std::fs::remove_dir_all(&folder);
+    let imported = import(folder, Shape::School, &lines, 0);
     println!(
-        "import, on disk          {:8.0} transactions/s, {:.2} of it",
-        count as f64 / import,
-        verify / import
+        "import                   {:8.0} transactions/s, {:.2} of it; {:.1} us of CPU a transaction, {:.1} of them for the signatures",
+        count as f64 / imported.seconds,
+        verify / imported.seconds,
+        imported.cpu_seconds * 1e6 / count as f64,
+        verify * rayon::current_num_threads() as f64 * 1e6 / count as f64,
     );
-    let memory = self::import(&spec, &lines, |spec, genesis| {
-        Ok(Store::in_memory(spec, genesis, &Options::default()))
-    });
+    let Options {
+        cache_bytes,
+        tree_cache_bytes,
+        record_cache_bytes,
+        write_buffer_bytes,
+        ..
+    } = Options::default();
+    let bound = cache_bytes + tree_cache_bytes + record_cache_bytes + write_buffer_bytes;
     println!(
-        "import, in memory        {:8.0} transactions/s, {:.2} of it",
-        count as f64 / memory,
-        verify / memory
+        "memory of that import    {:8.0} MiB at the most; the caches and buffers may have {} MiB",
+        imported.peak_mib,
+        bound >> 20
     );
-    removed.expect("the bench's own folder");
 }
 
-fn spec() -> ChainSpec {
-    let mut fields = (*ChainSpec::dev()).clone();
-    fields.limit_bits = "207fffff".parse().expect("an easy target");
-    fields.initial_bits = fields.limit_bits;
-    fields.block_gas = Amount::new(100_000_000).expect("small");
-    ChainSpec::new(fields).expect("within bounds")
-}
-
-fn key(i: usize) -> SecretKey {
-    let mut seed = [5; 32];
-    seed[..8].copy_from_slice(&i.to_le_bytes());
-    SecretKey::from_seed(&seed)
-}
-
-/// The action of a wallet's transaction `seq`: it registers, then enrols and votes in turn.
-fn action(wallet: usize, seq: usize) -> String {
-    match seq {
-        0 => format!(
-            r#"{{"action":"register_student","student":{{"id":"S{wallet}","name":"Student {wallet}","department":"Computer Science"}}}}"#
-        ),
-        _ if seq % 2 == 1 => {
-            let course = seq / 2 % COURSES;
-            format!(
-                r#"{{"action":"enroll","student":"S{wallet}","course":"C{course}-{}"}}"#,
-                seq / 2 / COURSES
-            )
-        }
-        _ => format!(
-            r#"{{"action":"vote_proposal","proposal":{{"id":"P{seq}","description":"Open the library at night","vote":"yes"}}}}"#
-        ),
-    }
-}
-
-fn call(spec: &ChainSpec, from: usize, seq: usize, actions: &str) -> Checked<Transaction> {
-    let key = key(from);
-    let claims = TxClaims {
-        sender: Address::from_bytes(key.public()),
-        seq: Amount::new(seq as u64).expect("small"),
-        gas: Amount::new(200_000).expect("small"),
-        fee: Amount::ZERO,
-        body: TxBody::parse(&format!("{{\"actions\":[{actions}]}}")).expect("a body"),
-    };
-    let transaction = claims.sign(&key, spec).expect("a transaction");
-    check_transaction(transaction.token(), spec).expect("a good one")
-}
-
-/// The chain's lines, without genesis.
-fn generate(spec: &ChainSpec, count: usize) -> Vec<String> {
-    let mut chain = open(spec, |spec, genesis| {
-        Ok(Store::in_memory(spec, genesis, &Options::default()))
+fn bench_states(folder: &Path) {
+    let spec = spec(Shape::Shelf);
+    let rates = STATES.map(|records| {
+        let (lines, filled) = shelf(&spec, records, STATE_TRANSACTIONS);
+        let imported = import(folder, Shape::Shelf, &lines, filled);
+        let rate = STATE_TRANSACTIONS as f64 / imported.seconds;
+        (rate, imported)
     });
-    let rounds = count.div_ceil(WALLETS);
-    let courses = (0..rounds.div_ceil(2).max(1)).map(|i| {
-        let (course, part) = (i % COURSES, i / COURSES);
-        let action = format!(
-            r#"{{"action":"add_course","course":{{"id":"C{course}-{part}","name":"Course","department":"Computer Science","capacity":{WALLETS}}}}}"#
+    for (records, (rate, imported)) in STATES.iter().zip(&rates) {
+        println!(
+            "on {records:9} records     {rate:8.0} transactions/s, {:.2} of the small state's; {:.1} us of CPU a transaction, {:.0} MiB at the most",
+            rate / rates[0].0,
+            imported.cpu_seconds * 1e6 / STATE_TRANSACTIONS as f64,
+            imported.peak_mib
         );
-        call(spec, WALLETS, i, &action)
-    });
-    let mut queue: Vec<_> = courses.collect();
-    let calls = (0..count).into_par_iter();
-    let calls = calls.map(|i| {
-        call(
-            spec,
-            i % WALLETS,
-            i / WALLETS,
-            &action(i % WALLETS, i / WALLETS),
-        )
-    });
-    queue.extend(calls.collect::<Vec<_>>());
-    let mut lines = Vec::new();
-    for transactions in queue.chunks(BLOCK_TRANSACTIONS) {
-        let now = spec
-            .genesis_time
-            .saturating_add(2_000 * (lines.len() as u64 + 1));
-        let miner = Address::from_bytes(key(WALLETS).public());
-        let template = chain
-            .template(miner, transactions.iter().cloned(), now)
-            .expect("a template");
-        assert_eq!(
-            template.transactions.len(),
-            transactions.len(),
-            "{:?}",
-            template.refused.first()
-        );
-        let miner = Miner::plain(&template.claims, &key(WALLETS), spec).expect("the miner's key");
-        let Mined::Sealed(sealed) = miner.mine(1 << 20) else {
-            unreachable!("an easy target")
-        };
-        let line = template.line(&sealed.token);
-        chain.import(&line, Timestamp::MAX).expect("a good block");
-        lines.push(line);
     }
-    lines
-}
-
-fn open(
-    spec: &ChainSpec,
-    store: impl FnOnce(
-        &ChainSpec,
-        lyceum_protocol::BlockHash,
-    ) -> Result<Store, lyceum_storage::StoreError>,
-) -> Chain {
-    Chain::open(spec.clone(), store, BatchSeed::new([9; 32])).expect("a chain")
 }
 
 /// Seconds to verify all signatures, in batches on all cores, and nothing else.
@@ -189,24 +127,99 @@ fn verify(spec: &ChainSpec, lines: &[String]) -> f64 {
     started.elapsed().as_secs_f64()
 }
 
-/// Seconds to import all lines, segments sealed.
-fn import(
-    spec: &ChainSpec,
-    lines: &[String],
-    store: impl FnOnce(
-        &ChainSpec,
-        lyceum_protocol::BlockHash,
-    ) -> Result<Store, lyceum_storage::StoreError>,
-) -> f64 {
-    let mut chain = open(spec, store);
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let started = Instant::now();
-    for run in lines.chunks(RUN_LINES) {
-        let imported = chain.import_run(run, Timestamp::MAX, Durability::Buffered);
-        assert!(imported.error.is_none(), "{:?}", imported.error);
-        chain.seal_ready().expect("sealed");
+/// What importing a chain took.
+struct Imported {
+    seconds: f64,
+    cpu_seconds: f64,
+    peak_mib: f64,
+}
+
+/// Imports a chain in another process; the first `untimed` lines are not counted.
+fn import(folder: &Path, shape: Shape, lines: &[String], untimed: usize) -> Imported {
+    let file = folder.join("lines");
+    let mut out = File::create(&file).expect("a file");
+    for line in lines {
+        writeln!(out, "{line}").expect("written");
     }
-    let seconds = started.elapsed().as_secs_f64();
+    let program = std::env::current_exe().expect("this program");
+    let mut command = Command::new(program);
+    command.env(CHILD, shape.name());
+    command
+        .env("LYCEUM_BENCH_FOLDER", folder)
+        .env("LYCEUM_BENCH_UNTIMED", untimed.to_string());
+    let output = command.output().expect("it runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    fs::remove_dir_all(folder.join("data")).expect("the import's folder");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let mut numbers = text.split_whitespace().map(|number| number.parse());
+    let mut next = || numbers.next().and_then(Result::ok).expect("a number");
+    Imported {
+        seconds: next(),
+        cpu_seconds: next(),
+        peak_mib: next(),
+    }
+}
+
+/// The other process: imports the lines, seals, closes, and prints seconds, CPU seconds and the peak of its memory.
+fn child(shape: Shape) {
+    let variable = |name: &str| std::env::var(name).expect("the parent gives it");
+    let folder = Path::new(&variable("LYCEUM_BENCH_FOLDER")).to_owned();
+    let untimed: usize = variable("LYCEUM_BENCH_UNTIMED").parse().expect("a number");
+    let spec = spec(shape);
+    let mut chain = chains::open(&spec, |spec, genesis| {
+        Store::open(&folder.join("data"), spec, genesis, &Options::default())
+    });
+    let text = BufReader::new(File::open(folder.join("lines")).expect("the lines"));
+    let mut runs = LineRuns::new(text, spec.max_block_bytes as usize);
+    for _ in 0..untimed {
+        let line = runs.next_line().expect("readable").expect("a line");
+        chain.import(&line, Timestamp::MAX).expect("a good block");
+    }
+    let (started, cpu) = (Instant::now(), cpu_seconds());
+    import_rest(&mut chain, runs).expect("a good chain");
+    let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     chain.close().expect("closed");
-    seconds
+    println!("{seconds} {cpu} {}", peak_mib());
+}
+
+fn import_rest(
+    chain: &mut Chain,
+    runs: impl Iterator<Item = Result<Vec<String>, LinesError>> + Send,
+) -> Result<(), Infallible> {
+    let runs = runs.map(|run| Ok(run.expect("lines")));
+    let now = || Timestamp::MAX;
+    chain.import_runs(runs, now, Durability::Buffered, |chain, run| {
+        assert!(run.error.is_none(), "{:?}", run.error);
+        chain.seal_ready().expect("sealed");
+        Ok(())
+    })
+}
+
+/// CPU seconds of this process, all threads, in ticks of 10 ms.
+fn cpu_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks = |field: usize| {
+        fields
+            .get(field)
+            .and_then(|ticks| ticks.parse::<f64>().ok())
+    };
+    (ticks(11).unwrap_or(f64::NAN) + ticks(12).unwrap_or(f64::NAN)) / 100.0
+}
+
+/// The most memory that this process had, in MiB.
+fn peak_mib() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|peak| peak.split_whitespace().next()?.parse::<f64>().ok());
+    kib.map_or(f64::NAN, |kib| kib / 1024.0)
 }

@@ -12,7 +12,8 @@ mod sync;
 pub mod wire;
 
 pub use chain::{
-    Chain, ChainError, ImportRun, Imported, ORPHAN_BYTES_MAX, ORPHANS_MAX, Template, TipChange,
+    Chain, ChainError, CheckedRun, ImportRun, Imported, LineRuns, LinesError, ORPHAN_BYTES_MAX,
+    ORPHANS_MAX, RUN_BYTES, RUN_LINES, RunChecker, Template, TipChange,
 };
 pub use event::{Action, Event, Notice, Phase, Source, SubmitRefusal};
 pub use execute::{BlockSite, ExecuteError, execute_block};

@@ -8,6 +8,9 @@ const MULTICODEC_ED25519: [u8; 2] = [0xed, 0x01];
 
 const PREFIX: &str = "did:key:z";
 
+/// Room for the digits of 34 bytes in base58: at most 48, written in tens.
+const DIGITS_MAX: usize = 50;
+
 /// The longest `did:key` of an Ed25519 key: 34 bytes in base58 are at most 48 digits.
 const TEXT_BYTES_MAX: usize = PREFIX.len() + 48;
 
@@ -37,7 +40,9 @@ impl fmt::Display for Address {
         let mut bytes = [0; 34];
         bytes[..2].copy_from_slice(&MULTICODEC_ED25519);
         bytes[2..].copy_from_slice(&self.0);
-        write!(f, "{PREFIX}{}", bs58::encode(bytes).into_string())
+        let mut digits = [0; DIGITS_MAX];
+        f.write_str(PREFIX)?;
+        f.write_str(encode_base58(&bytes, &mut digits))
     }
 }
 
@@ -64,6 +69,9 @@ impl FromStr for Address {
 }
 
 const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/// What ten digits count: 58^10, which fits in 64 bits.
+const BASE58_TEN_DIGITS: u64 = 58_u64.pow(10);
 
 /// The value of each ASCII character as a base58 digit; 255 for those that are none.
 const BASE58_VALUES: [u8; 128] = {
@@ -98,6 +106,27 @@ fn decode_base58(digits: &str) -> Option<[u8; 34]> {
         return None;
     }
     bytes.try_into().ok()
+}
+
+/// Writes 34 bytes, of which the first is not zero, in base58btc.
+///
+/// Ten digits at a time, for the same reason: every transaction's sender is written as a text.
+fn encode_base58<'d>(bytes: &[u8; 34], digits: &'d mut [u8; DIGITS_MAX]) -> &'d str {
+    let mut wide = [0; 40];
+    wide[6..].copy_from_slice(bytes);
+    let mut value = Uint::<320, 5>::from_be_bytes(wide);
+    for chunk in digits.rchunks_mut(10) {
+        let (rest, low) = value.div_rem(Uint::from(BASE58_TEN_DIGITS));
+        value = rest;
+        let mut low = low.as_limbs()[0];
+        for digit in chunk.iter_mut().rev() {
+            *digit = BASE58[(low % 58) as usize];
+            low /= 58;
+        }
+    }
+    let first = digits.iter().position(|digit| *digit != BASE58[0]);
+    let digits = &digits[first.unwrap_or_default()..];
+    std::str::from_utf8(digits).expect("base58 is ASCII")
 }
 
 /// A text is not the address of an Ed25519 key.
@@ -175,6 +204,7 @@ mod tests {
             prop_assert_eq!(decode_base58(&digits), theirs.and_then(|bytes| bytes.try_into().ok()));
             let text = bs58::encode(bytes).into_string();
             prop_assert_eq!(decode_base58(&text), (bytes[0] != 0).then_some(bytes));
+            prop_assert!(bytes[0] == 0 || encode_base58(&bytes, &mut [0; DIGITS_MAX]) == text);
         }
 
         #[test]

@@ -2,16 +2,17 @@ use std::collections::BTreeMap;
 
 use lyceum_protocol::{BlockHash, BlockLine, Header, Height, SegmentIndex, StateRoot, Work};
 
+use crate::cache::Caches;
 use crate::engine::{Durability, View};
 use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
-use crate::overlay::{Overlay, PageCache};
+use crate::overlay::Overlay;
 use crate::schema::{
     BlockEntry, META_TIP, Tip, TransactionValue, UndoValue, block_key, decode, encode, encode_hash,
     height_key, key_height, path_prefix, tx_key,
 };
-use crate::segment::unseal;
+use crate::segment::{has_file, place_in_file, unseal};
 use crate::store::Shared;
 use crate::tree;
 use crate::view::{LedgerView, StateChanges, count, key_changes, record_text};
@@ -40,10 +41,10 @@ pub struct Batch<'s> {
 }
 
 impl<'s> Batch<'s> {
-    pub(crate) fn new(shared: &'s Shared, pages: &'s mut PageCache) -> Self {
+    pub(crate) fn new(shared: &'s Shared, caches: &'s mut Caches) -> Self {
         Self {
             shared,
-            overlay: Overlay::with_pages(shared.engine.as_ref(), pages),
+            overlay: Overlay::with_caches(shared.engine.as_ref(), caches),
             unsealed: Vec::new(),
         }
     }
@@ -54,6 +55,10 @@ impl<'s> Batch<'s> {
 
     pub(crate) fn overlay(&mut self) -> &mut Overlay<'s> {
         &mut self.overlay
+    }
+
+    pub(crate) fn view(&self) -> &dyn View {
+        &self.overlay
     }
 
     /// The ledger as the batch leaves it.
@@ -78,7 +83,8 @@ impl<'s> Batch<'s> {
         let changes = changes.map(|(path, record)| (path.as_str(), record.as_deref()));
         let (root, undo) = self.apply(changes)?;
         let entry = BlockEntry::new(block.header, block.line.as_str(), work);
-        self.put_block(&entry, block.line.as_str());
+        self.put_entry(&entry);
+        self.put_main_line(&entry, block.line.as_str())?;
         let overlay = &mut self.overlay;
         overlay.put(Family::Main, height_key(height), encode_hash(&hash));
         overlay.put(Family::Undo, height_key(height), encode(&undo));
@@ -135,17 +141,41 @@ impl<'s> Batch<'s> {
             return Ok(());
         }
         let entry = BlockEntry::new(header, line.as_str(), work);
-        self.put_block(&entry, line.as_str());
+        self.put_entry(&entry);
+        let line = line.as_str().into();
+        self.overlay.put(Family::Blocks, entry.key(), line);
         Ok(())
     }
 
-    fn put_block(&mut self, entry: &BlockEntry, line: &str) {
-        let key = entry.key();
+    fn put_entry(&mut self, entry: &BlockEntry) {
         let overlay = &mut self.overlay;
         let height = encode(&entry.height.get());
         overlay.put(Family::Heights, *entry.hash.as_bytes(), height);
-        overlay.put(Family::Headers, key.clone(), entry.encode());
-        overlay.put(Family::Blocks, key, line.into());
+        overlay.put(Family::Headers, entry.key(), entry.encode());
+    }
+
+    /// Keeps the line of a block on the main chain: its place where its segment's file is here already, else its text.
+    fn put_main_line(&mut self, entry: &BlockEntry, line: &str) -> Result<(), StoreError> {
+        let index = self.shared.segment_of(entry.height);
+        if has_file(&self.overlay, index)? {
+            if let Some(place) = place_in_file(self, index, entry.height, line)? {
+                // It may have been a side block.
+                self.overlay.delete(Family::Blocks, entry.key());
+                let key = height_key(entry.height);
+                self.overlay.put(Family::Offsets, key, place);
+                return Ok(());
+            }
+            self.unseal(index)?;
+        }
+        self.overlay.put(Family::Blocks, entry.key(), line.into());
+        Ok(())
+    }
+
+    /// Takes the last sealed segment back; its file goes once the batch is committed.
+    pub(crate) fn unseal(&mut self, index: SegmentIndex) -> Result<(), StoreError> {
+        unseal(self, index)?;
+        self.unsealed.push(index);
+        Ok(())
     }
 
     /// Takes the tip back; it becomes a side block. The state, its tree, the indexes and the tip are then byte for byte what they were
@@ -164,8 +194,7 @@ impl<'s> Batch<'s> {
         let undo: UndoValue = decode(Family::Undo, &key, &undo)?;
         let index = self.shared.segment_of(tip.height);
         if index < self.read().sealed_segments()? {
-            unseal(self, index)?;
-            self.unsealed.push(index);
+            self.unseal(index)?;
         }
         let entry = self.read().block(&tip.hash)?;
         let entry = entry.ok_or(StoreError::NoTip)?;
@@ -288,11 +317,11 @@ impl<'s> Batch<'s> {
             false => Durability::Synced,
         };
         failpoint::reach("commit:before");
-        let (writes, pages) = self.overlay.into_parts();
+        let (writes, cached) = self.overlay.into_parts();
         match self.shared.engine.write(writes, durability) {
-            Ok(()) => pages.keep(),
+            Ok(()) => cached.keep(),
             Err(error) => {
-                pages.forget();
+                cached.forget();
                 return Err(error);
             }
         }

@@ -35,6 +35,7 @@
 //! ```
 
 mod batch;
+mod cache;
 mod engine;
 mod error;
 mod failpoint;

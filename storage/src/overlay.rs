@@ -1,6 +1,8 @@
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
+use crate::cache::Caches;
 use crate::engine::{View, Visit, WriteSet};
 use crate::error::StoreError;
 use crate::family::Family;
@@ -8,57 +10,10 @@ use crate::tree::{Page, PagePath, Pages};
 
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// Pages of the state tree as of the last commit, decoded: those that blocks touched of late.
-///
-/// Every block touches the upper ones, and each record one at the bottom; reading a page from the database costs some 20 µs where it is
-/// not in memory. Only the writer has them: its next batch builds on them.
-pub(crate) struct PageCache {
-    recent: HashMap<PagePath, Box<Page>>,
-    /// What was recent before; it goes when `recent` is half of the bound. A page that is touched again is recent again.
-    older: HashMap<PagePath, Box<Page>>,
-    pages_max: usize,
-}
-
-impl PageCache {
-    /// What a page takes up in it.
-    const PAGE_BYTES: usize = size_of::<Page>() + 2 * size_of::<(PagePath, Box<Page>)>();
-
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self {
-            recent: HashMap::new(),
-            older: HashMap::new(),
-            pages_max: bytes_max / Self::PAGE_BYTES,
-        }
-    }
-
-    fn page(&self, path: &PagePath) -> Option<&Page> {
-        let page = self.recent.get(path).or_else(|| self.older.get(path));
-        page.map(AsRef::as_ref)
-    }
-
-    fn keep(&mut self, path: PagePath, page: Option<Box<Page>>) {
-        match page {
-            Some(page) => self.recent.insert(path, page),
-            None => {
-                self.older.remove(&path);
-                self.recent.remove(&path)
-            }
-        };
-        if self.recent.len() > self.pages_max / 2 {
-            self.older = std::mem::take(&mut self.recent);
-        }
-    }
-
-    fn clear(&mut self) {
-        self.recent.clear();
-        self.older.clear();
-    }
-}
-
 /// Changes on top of a view: reads see them, the view does not.
 pub(crate) struct Overlay<'v> {
     base: &'v dyn View,
-    cache: Option<&'v mut PageCache>,
+    caches: Option<RefCell<&'v mut Caches>>,
     families: [Changes; Family::ALL.len()],
     /// The state tree's pages stay decoded until the end: block after block touches the upper ones.
     pages: HashMap<PagePath, Option<Box<Page>>>,
@@ -68,16 +23,16 @@ impl<'v> Overlay<'v> {
     pub(crate) fn new(base: &'v dyn View) -> Self {
         Self {
             base,
-            cache: None,
+            caches: None,
             families: Default::default(),
             pages: HashMap::new(),
         }
     }
 
-    /// An overlay on the last commit, whose upper pages are known.
-    pub(crate) fn with_pages(base: &'v dyn View, cache: &'v mut PageCache) -> Self {
+    /// An overlay on the last commit, of which `caches` know a part.
+    pub(crate) fn with_caches(base: &'v dyn View, caches: &'v mut Caches) -> Self {
         Self {
-            cache: Some(cache),
+            caches: Some(RefCell::new(caches)),
             ..Self::new(base)
         }
     }
@@ -95,10 +50,16 @@ impl<'v> Overlay<'v> {
         self.into_parts().0
     }
 
-    /// All changes, and the pages among them for the next batch.
-    pub(crate) fn into_parts(self) -> (WriteSet, PageChanges<'v>) {
+    /// All changes, and what is to be done with the caches once they are written.
+    pub(crate) fn into_parts(self) -> (WriteSet, CacheChanges<'v>) {
         let mut writes = WriteSet::new();
+        let mut values = Vec::new();
+        let mut caches = self.caches.map(RefCell::into_inner);
         for (family, changes) in Family::ALL.into_iter().zip(self.families) {
+            if caches.as_mut().is_some_and(|caches| caches.has(family)) {
+                let changes = changes.iter();
+                values.extend(changes.map(|(key, value)| (family, key.clone(), value.clone())));
+            }
             let changes = changes.into_iter();
             writes.extend(changes.map(|(key, value)| (family, key, value)));
         }
@@ -108,41 +69,58 @@ impl<'v> Overlay<'v> {
             let value = page.as_ref().map(|page| page.to_value());
             writes.push((Family::Tree, path.encode(), value));
         }
-        let cache = self.cache;
-        (writes, PageChanges { cache, pages })
+        let changes = CacheChanges {
+            caches,
+            pages,
+            values,
+        };
+        (writes, changes)
     }
 }
 
-/// What a batch did to the pages.
-pub(crate) struct PageChanges<'v> {
-    cache: Option<&'v mut PageCache>,
+/// What a batch did to what the caches hold.
+pub(crate) struct CacheChanges<'v> {
+    caches: Option<&'v mut Caches>,
     pages: Vec<(PagePath, Option<Box<Page>>)>,
+    values: WriteSet,
 }
 
-impl PageChanges<'_> {
+impl CacheChanges<'_> {
     /// They are committed: the next batch builds on them.
     pub(crate) fn keep(self) {
-        if let Some(cache) = self.cache {
-            for (path, page) in self.pages {
-                cache.keep(path, page);
-            }
+        let Some(caches) = self.caches else {
+            return;
+        };
+        for (path, page) in self.pages {
+            caches.keep_page(path, page.as_deref());
+        }
+        for (family, key, value) in self.values {
+            caches.keep_value(family, &key, value.as_deref());
         }
     }
 
     /// The commit failed: what the database holds is read anew.
     pub(crate) fn forget(self) {
-        if let Some(cache) = self.cache {
-            cache.clear();
+        if let Some(caches) = self.caches {
+            caches.clear();
         }
     }
 }
 
 impl View for Overlay<'_> {
     fn read(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.families[family.index()].get(key) {
-            Some(change) => Ok(change.clone()),
-            None => self.base.read(family, key),
+        if let Some(change) = self.families[family.index()].get(key) {
+            return Ok(change.clone());
         }
+        let mut caches = self.caches.as_ref().map(RefCell::borrow_mut);
+        if let Some(known) = caches.as_mut().and_then(|caches| caches.value(family, key)) {
+            return Ok(known.map(<[u8]>::to_vec));
+        }
+        let value = self.base.read(family, key)?;
+        if let Some(caches) = caches.as_mut() {
+            caches.keep_value(family, key, value.as_deref());
+        }
+        Ok(value)
     }
 
     fn scan(&self, family: Family, from: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
@@ -182,8 +160,9 @@ impl View for Overlay<'_> {
         if let Some(page) = self.pages.get(path) {
             return Ok(page.as_deref().cloned().unwrap_or(Page::EMPTY));
         }
-        match self.cache.as_ref().and_then(|cache| cache.page(path)) {
-            Some(page) => Ok(page.clone()),
+        let caches = self.caches.as_ref();
+        match caches.and_then(|caches| caches.borrow_mut().page(path)) {
+            Some(page) => Ok(page),
             None => self.base.page(path),
         }
     }

@@ -1,5 +1,6 @@
 //! Sealed segments: block lines as plain files, which torrents seed in place.
 
+mod adopt;
 mod files;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use lyceum_protocol::{
     ChainName, Height, InfoHash, Metainfo, MetainfoBuilder, PIECE_BYTES, SegmentIndex,
 };
 
+pub(crate) use adopt::{has_file, place_in_file};
 pub(crate) use files::{FolderFiles, MemoryFiles, SegmentFiles};
 
 use crate::batch::Batch;

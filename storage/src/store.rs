@@ -4,11 +4,11 @@ use std::sync::Arc;
 use lyceum_protocol::{BlockHash, ChainName, ChainSpec, Height, SegmentIndex};
 
 use crate::batch::Batch;
+use crate::cache::Caches;
 use crate::engine::{Durability, Engine, EngineSizes, MemoryEngine, RocksEngine};
 use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
-use crate::overlay::PageCache;
 use crate::schema::{ChainValue, META_CHAIN, META_OPEN, SCHEMA, decode, encode};
 use crate::segment::{DamagedSegment, FolderFiles, MemoryFiles, SegmentFiles};
 use crate::view::LedgerView;
@@ -25,6 +25,8 @@ pub struct Options {
     pub cache_bytes: usize,
     /// Bytes of memory for the state tree's pages that blocks touched of late.
     pub tree_cache_bytes: usize,
+    /// Bytes of memory for the records that blocks read or wrote of late.
+    pub record_cache_bytes: usize,
     /// Bytes of memory for what was written, until it is flushed to a file.
     pub write_buffer_bytes: usize,
     /// How many of the last blocks can be disconnected. Undo records and side blocks beyond are forgotten.
@@ -39,7 +41,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             cache_bytes: 64 << 20,
-            tree_cache_bytes: 64 << 20,
+            tree_cache_bytes: 128 << 20,
+            record_cache_bytes: 64 << 20,
             write_buffer_bytes: 64 << 20,
             reorg_depth_max: 1_024,
             open_files_max: 256,
@@ -90,7 +93,7 @@ impl Shared {
 /// The ledger: the one place that writes it. Not `Clone`; [`Store::reader`] gives others to read with.
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
-    pages: PageCache,
+    caches: Caches,
     report: OpenReport,
     pub(crate) is_closed: bool,
 }
@@ -181,7 +184,7 @@ impl Store {
         failpoint::reach("open:marked");
         Ok(Self {
             shared: Arc::new(shared),
-            pages: PageCache::new(options.tree_cache_bytes),
+            caches: Caches::new(options),
             report: OpenReport {
                 was_unclean: open.is_some(),
                 ..OpenReport::default()
@@ -219,7 +222,7 @@ impl Store {
 
     /// Starts a batch of changes. Dropped without [`Batch::commit`], it leaves no trace.
     pub fn begin(&mut self) -> Batch<'_> {
-        Batch::new(&self.shared, &mut self.pages)
+        Batch::new(&self.shared, &mut self.caches)
     }
 
     /// Closes the ledger cleanly, so that the next start need not verify it. Dropping the store does the same, but can't say what failed.

@@ -62,7 +62,8 @@ fn connect(store: &mut Store, made: &Made) {
 fn options() -> Options {
     Options {
         reorg_depth_max: 12,
-        tree_cache_bytes: 20_000, // a dozen pages: they come and go
+        tree_cache_bytes: 20_000,  // some dozen pages: they come and go
+        record_cache_bytes: 4_000, // a dozen records, likewise
         ..Options::default()
     }
 }

@@ -87,22 +87,6 @@ impl Node {
     }
 }
 
-/// The subtree over some neighbouring slots; a power of two of them.
-fn fold(slots: &[Node]) -> Node {
-    let [first, rest @ ..] = slots else {
-        return Node::Empty;
-    };
-    if rest.is_empty() {
-        return *first;
-    }
-    let (left, right) = slots.split_at(slots.len() / 2);
-    match (fold(left), fold(right)) {
-        (Node::Empty, Node::Empty) => Node::Empty,
-        (leaf @ Node::Leaf { .. }, Node::Empty) | (Node::Empty, leaf @ Node::Leaf { .. }) => leaf,
-        (left, right) => Node::Inner(hash_internal(&left.hash(), &right.hash())),
-    }
-}
-
 /// Where the pages are: in the end, the database.
 pub(crate) trait Pages {
     /// Reads a page that was written before; the top page is empty until then.
@@ -116,14 +100,14 @@ pub(crate) fn update(pages: &mut impl Pages, changes: &KeyChanges) -> Result<[u8
     let top = PagePath::TOP;
     let page = pages.load(&top)?;
     let page = update_page(pages, top, page, changes)?;
-    let root = fold(&page.slots).hash();
+    let root = page.top().hash();
     pages.store(top, page.is_used().then_some(page));
     Ok(root)
 }
 
 /// The root of the records as they stand.
 pub(crate) fn root(pages: &impl Pages) -> Result<[u8; 32], StoreError> {
-    Ok(fold(&pages.load(&PagePath::TOP)?.slots).hash())
+    Ok(pages.load(&PagePath::TOP)?.top().hash())
 }
 
 fn update_page(
@@ -134,9 +118,10 @@ fn update_page(
 ) -> Result<Page, StoreError> {
     for group in changes.chunk_by(|(a, _), (b, _)| path.slot(a) == path.slot(b)) {
         let slot = path.slot(&group[0].0);
-        let node = page.slots[slot];
-        page.slots[slot] = update_node(pages, path.child(slot), node, group)?;
+        let node = page.slots()[slot];
+        page.set(slot, update_node(pages, path.child(slot), node, group)?);
     }
+    page.fold();
     Ok(page)
 }
 
@@ -170,12 +155,12 @@ fn update_node(
                 }));
             }
             if let Node::Leaf { key, .. } = node {
-                page.slots[path.slot(&key)] = node;
+                page.set(path.slot(&key), node);
             }
         }
     }
     let page = update_page(pages, path, page, changes)?;
-    let folded = fold(&page.slots);
+    let folded = page.top();
     let kept = matches!(folded, Node::Inner(_));
     // A page that was not there before and is not needed now was never written.
     if kept || matches!(node, Node::Inner(_)) {

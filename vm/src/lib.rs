@@ -127,4 +127,4 @@ pub use execute::{CallContext, Executor, Receipt, TRANSLATIONS_MAX};
 pub use failure::Failure;
 pub use fuzz_contract::{fuzz_contract, fuzz_params};
 pub use genesis::{GenesisError, builtin_definition, genesis};
-pub use world::{Journal, MemoryWorld, World, WorldError, definition_path};
+pub use world::{DEFINITIONS, Journal, MemoryWorld, World, WorldError, definition_path};

@@ -8,19 +8,16 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use directories::ProjectDirs;
 use lyceum_protocol::{ChainSpec, Height, TxBody};
-use lyceum_storage::{Durability, Options};
+use lyceum_storage::{Durability, Options, Reader};
 use serde_json::json;
 
 use super::{name, print, progress::Progress, read_text};
-use crate::clock;
-use crate::core::{Chain, ImportRun};
+use crate::clock::now;
+use crate::core::{Chain, RUN_BYTES, RUN_LINES};
 use crate::driver::{folder_chain, open_chain};
 use crate::hs256::{Hs256Difficulty, Hs256Reader};
 
-/// Lines that are imported by one write.
-const RUN_LINES: usize = 256;
-/// Bytes of lines after which a write is made, however few they are.
-const RUN_BYTES: usize = 16 << 20;
+mod import;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChainCommand {
@@ -87,7 +84,7 @@ impl ChainCommand {
         match self {
             Self::Init(init) => init.run(),
             Self::Export { place, file } => export(&place, &file),
-            Self::Import { place, file } => import(&place, &file),
+            Self::Import { place, file } => import::import(&place, &file),
             Self::Verify(place) => verify(&place),
             Self::ImportHs256 {
                 file,
@@ -226,9 +223,9 @@ fn export(place: &Place, file: &Path) -> anyhow::Result<()> {
 }
 
 /// A file to be read line by line; `-` is standard input.
-fn open_lines(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
+fn open_lines(file: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
     if file == Path::new("-") {
-        return Ok(Box::new(BufReader::new(io::stdin().lock())));
+        return Ok(Box::new(BufReader::new(io::stdin())));
     }
     let file = File::open(file).with_context(|| name(file))?;
     Ok(Box::new(BufReader::new(file)))
@@ -253,95 +250,6 @@ fn import_hs256(file: &Path, secret: &str, difficulty: Hs256Difficulty) -> anyho
     Ok(())
 }
 
-fn import(place: &Place, file: &Path) -> anyhow::Result<()> {
-    let (mut chain, _) = place.open()?;
-    let input = open_lines(file)?;
-    let mut progress = Progress::new("importing", 0);
-    let imported = import_lines(&mut chain, Lines::new(input), &mut progress);
-    let tip = chain.tip()?;
-    chain.close()?;
-    let (read, new) = imported.with_context(|| name(file))?;
-    progress.finish(&format!(
-        "{read} lines, {new} new; height {}, tip {}",
-        tip.height, tip.hash
-    ));
-    Ok(())
-}
-
-/// Imports lines run by run; gives how many were read, and how many were new.
-fn import_lines(
-    chain: &mut Chain,
-    mut lines: Lines,
-    progress: &mut Progress,
-) -> anyhow::Result<(usize, usize)> {
-    let genesis = chain
-        .store()
-        .read()
-        .line_at(Height::ZERO)?
-        .unwrap_or_default();
-    let (mut read, mut new) = (0, 0);
-    loop {
-        let run = lines.next_run(chain.spec().max_block_bytes as usize, read)?;
-        if run.is_empty() {
-            return Ok((read, new));
-        }
-        if read == 0 && run[0] != genesis {
-            bail!(
-                "line 1: not the genesis of the chain {:?}",
-                chain.spec().chain.as_str()
-            );
-        }
-        let from = usize::from(read == 0);
-        let lines: Vec<&str> = run[from..].iter().map(String::as_str).collect();
-        let ImportRun {
-            done,
-            new: more,
-            error,
-            change: _,
-        } = chain.import_run(&lines, clock::now(), Durability::Buffered);
-        chain.seal_ready()?;
-        (read, new) = (read + from + done, new + more);
-        progress.step((from + done) as u64);
-        if let Some(error) = error {
-            return Err(error).with_context(|| format!("line {}", read + 1));
-        }
-    }
-}
-
-/// Lines of a file, a bounded number at a time.
-struct Lines {
-    input: Box<dyn BufRead>,
-}
-
-impl Lines {
-    fn new(input: Box<dyn BufRead>) -> Self {
-        Self { input }
-    }
-
-    fn next_run(&mut self, line_bytes_max: usize, before: usize) -> anyhow::Result<Vec<String>> {
-        let (mut run, mut bytes) = (Vec::new(), 0);
-        while run.len() < RUN_LINES && bytes < RUN_BYTES {
-            let mut line = Vec::new();
-            let most = line_bytes_max as u64 + 1;
-            let read = io::Read::take(&mut self.input, most).read_until(b'\n', &mut line)?;
-            if read == 0 {
-                break;
-            }
-            let at = before + run.len() + 1;
-            if line.pop_if(|last| *last == b'\n').is_none() && line.len() > line_bytes_max {
-                bail!("line {at}: longer than {line_bytes_max} bytes");
-            }
-            bytes += line.len();
-            run.push(
-                String::from_utf8(line)
-                    .ok()
-                    .with_context(|| format!("line {at}: not UTF-8"))?,
-            );
-        }
-        Ok(run)
-    }
-}
-
 fn verify(place: &Place) -> anyhow::Result<()> {
     let (chain, folder) = place.open()?;
     let tip = chain.tip()?;
@@ -363,29 +271,41 @@ fn verify(place: &Place) -> anyhow::Result<()> {
 /// Imports the chain once more into an empty ledger beside it.
 fn replay(chain: &Chain, scratch: &Path, progress: &mut Progress) -> anyhow::Result<()> {
     let mut again = open(scratch, chain.spec())?;
-    let view = chain.store().read();
-    let (tip, mut height) = (chain.tip()?, 1);
-    while height <= tip.height.get() {
-        let (mut run, mut bytes) = (Vec::new(), 0);
-        while run.len() < RUN_LINES && bytes < RUN_BYTES && height <= tip.height.get() {
-            let line = view.line_at(Height::new(height)?)?;
-            let line = line.with_context(|| format!("the block at height {height} is missing"))?;
-            bytes += line.len();
-            run.push(line);
-            height += 1;
-        }
-        let lines: Vec<&str> = run.iter().map(String::as_str).collect();
-        let done = again.import_run(&lines, clock::now(), Durability::Buffered);
-        progress.step(done.done as u64);
-        if let Some(error) = done.error {
-            let at = height - run.len() as u64 + done.done as u64;
-            return Err(error).with_context(|| format!("the block at height {at}"));
-        }
-    }
+    let tip = chain.tip()?;
+    let reader = chain.store().reader();
+    let mut height = 1;
+    let runs = std::iter::from_fn(|| {
+        let run = stored_run(&reader, height, tip.height.get());
+        height += run.as_ref().map_or(0, |run| run.len() as u64);
+        run.map(|run| (!run.is_empty()).then_some(run)).transpose()
+    });
+    let mut done = 0;
+    again.import_runs(runs, now, Durability::Buffered, |_, run| {
+        progress.step(run.done as u64);
+        done += run.done as u64;
+        let error = run.error.map_or(Ok(()), Err);
+        error.with_context(|| format!("the block at height {}", done + 1))
+    })?;
     let replayed = again.tip()?;
     again.close()?;
     if replayed != tip {
         bail!("the ledger's tip is {tip:?}, its blocks give {replayed:?}");
     }
     Ok(())
+}
+
+/// The lines from a height on that are imported by one write.
+fn stored_run(reader: &Reader, first: u64, last: u64) -> anyhow::Result<Vec<String>> {
+    let view = reader.read();
+    let (mut run, mut bytes) = (Vec::new(), 0);
+    for height in first..=last {
+        if run.len() == RUN_LINES || bytes >= RUN_BYTES {
+            break;
+        }
+        let line = view.line_at(Height::new(height)?)?;
+        let line = line.with_context(|| format!("the block at height {height} is missing"))?;
+        bytes += line.len();
+        run.push(line);
+    }
+    Ok(run)
 }

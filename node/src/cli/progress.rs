@@ -8,16 +8,29 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
-    /// Starts at 0 of `total`; 0 where nobody knows.
+    /// Starts at 0 of `total` blocks.
     pub(crate) fn new(what: &'static str, total: u64) -> Self {
-        let bar = match (std::io::stderr().is_terminal(), total) {
-            (false, _) => ProgressBar::hidden(),
-            (true, 0) => ProgressBar::new_spinner(),
-            (true, total) => ProgressBar::new(total),
-        };
-        let style = match total {
-            0 => "{msg} {human_pos} lines, {per_sec}",
-            _ => "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left",
+        let style = "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left";
+        Self::start(what, ProgressBar::new(total), style)
+    }
+
+    /// Starts at 0 of `total` bytes; 0 where nobody knows.
+    pub(crate) fn of_bytes(what: &'static str, total: u64) -> Self {
+        let style = "{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+        match total {
+            0 => Self::start(
+                what,
+                ProgressBar::new_spinner(),
+                "{msg} {bytes}, {bytes_per_sec}",
+            ),
+            total => Self::start(what, ProgressBar::new(total), style),
+        }
+    }
+
+    fn start(what: &'static str, bar: ProgressBar, style: &str) -> Self {
+        let bar = match std::io::stderr().is_terminal() {
+            true => bar,
+            false => ProgressBar::hidden(),
         };
         bar.set_style(ProgressStyle::with_template(style).expect("a template of ours"));
         bar.set_message(what);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use lyceum_protocol::{
     BatchSeed, Block, BlockError, BlockHash, BlockLine, ChainSpec, Checked, HeaderTree, Insertion,
@@ -19,14 +20,17 @@ use super::state_world::StateWorld;
 
 mod announced;
 mod context;
+mod lines;
 mod orphans;
 mod run;
+mod segment;
 mod template;
 
 use context::parent_context;
+pub use lines::{LineRuns, LinesError, RUN_BYTES, RUN_LINES};
 use orphans::Orphans;
 pub use orphans::{ORPHAN_BYTES_MAX, ORPHANS_MAX};
-pub use run::ImportRun;
+pub use run::{CheckedRun, ImportRun, RunChecker};
 pub use template::Template;
 
 /// The chain of one node, over its store.
@@ -34,12 +38,12 @@ pub use template::Template;
 /// It decides; it does no I/O but through the store, and the time comes in with each call. After [`ChainError::Store`] or
 /// [`ChainError::World`] its tree may be ahead of the store: close it and open it again.
 pub struct Chain {
-    spec: ChainSpec,
+    spec: Arc<ChainSpec>,
     executor: Executor,
     store: Store,
     tree: HeaderTree,
     orphans: Orphans,
-    seed: BatchSeed,
+    seed: Arc<BatchSeed>,
 }
 
 /// What became of a block.
@@ -93,6 +97,9 @@ pub enum ChainError {
     /// The state can't be read or written.
     #[error(transparent)]
     World(#[from] WorldError),
+    /// A file of blocks can't be read as such.
+    #[error(transparent)]
+    Lines(#[from] LinesError),
 }
 
 impl Chain {
@@ -123,10 +130,10 @@ impl Chain {
         let mut chain = Self {
             executor: Executor::for_chain(&spec),
             tree: read_tree(&store, TreeHeader::from(&genesis))?,
-            spec,
+            spec: Arc::new(spec),
             store,
             orphans: Orphans::default(),
-            seed,
+            seed: Arc::new(seed),
         };
         // A branch of more work than the main chain's was kept, but not yet followed, or found invalid: find out.
         match chain.follow(None, Durability::Synced) {

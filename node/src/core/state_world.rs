@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use lyceum_protocol::{BlockHash, json};
 use lyceum_storage::{LedgerView, StateChanges, StoreError};
-use lyceum_vm::{World, WorldError, definition_path};
+use lyceum_vm::{DEFINITIONS, World, WorldError, definition_path};
 use serde_json::Value;
 
 /// A block's changes over a view of the ledger.
 pub struct StateWorld<'v> {
     view: &'v LedgerView<'v>,
     changes: BTreeMap<String, Change>,
+    /// Whether a definition is among the changes.
+    has_new_definitions: bool,
     /// The hashes of definitions as the view has them: every call asks.
     definitions: RefCell<HashMap<String, Option<[u8; 32]>>>,
 }
@@ -27,6 +29,7 @@ impl<'v> StateWorld<'v> {
         Self {
             view,
             changes: BTreeMap::new(),
+            has_new_definitions: false,
             definitions: RefCell::default(),
         }
     }
@@ -47,6 +50,7 @@ impl<'v> StateWorld<'v> {
                 let existed = self.view.record(path).map_err(failed)?.is_some();
                 let change = Change { existed, now };
                 self.changes.insert(path.to_owned(), change);
+                self.has_new_definitions |= path.starts_with(DEFINITIONS);
             }
         }
         Ok(())
@@ -98,15 +102,17 @@ impl World for StateWorld<'_> {
     }
 
     fn definition_hash(&self, contract: &str) -> Result<Option<[u8; 32]>, WorldError> {
-        let path = definition_path(contract);
-        if let Some(change) = self.changes.get(&path) {
+        if self.has_new_definitions
+            && let Some(change) = self.changes.get(&definition_path(contract))
+        {
             let record = change.now.as_ref().map(json::canonical);
             return Ok(record.map(|record| hash(&record)));
         }
         if let Some(known) = self.definitions.borrow().get(contract) {
             return Ok(*known);
         }
-        let record = self.view.record(&path).map_err(failed)?;
+        let record = self.view.record(&definition_path(contract));
+        let record = record.map_err(failed)?;
         let found = record.map(|record| hash(&record));
         self.definitions
             .borrow_mut()

@@ -19,15 +19,11 @@ const TICK: Duration = Duration::from_millis(250);
 /// After so many other events, what the core has left undone goes on, even if more wait: none of them can starve it.
 const EVENTS_BETWEEN_CONTINUES: u32 = 32;
 
-/// Something for the core's thread. It goes straight from the channel to the core, one at a time.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most are events, and none is kept"
-)]
+/// Something for the core's thread.
 #[derive(Debug)]
 pub(super) enum Input {
     /// An event of the core's.
-    Event(Event),
+    Event(Box<Event>),
     /// A question that the core's thread answers.
     Command(NodeCommand),
     /// Stop.
@@ -94,7 +90,7 @@ impl Inbox {
         if let Some(due) = self.own_due.checked_sub(1) {
             self.own_due = due;
             if let Some(event) = self.own.pop_front() {
-                return Input::Event(event);
+                return Input::Event(Box::new(event));
             }
         }
         if self.is_unfinished && self.since_continue >= EVENTS_BETWEEN_CONTINUES {
@@ -106,7 +102,7 @@ impl Inbox {
             () = self.stop.cancelled() => return Input::Stop,
             _ = self.tick.tick() => {
                 self.own_due = self.own.len();
-                Input::Event(Event::Tick)
+                Input::Event(Box::new(Event::Tick))
             }
             input = received(
                 &mut self.commands,
@@ -124,7 +120,7 @@ impl Inbox {
     fn go_on(&mut self) -> Input {
         self.is_unfinished = false;
         self.since_continue = 0;
-        Input::Event(Event::Continue)
+        Input::Event(Box::new(Event::Continue))
     }
 }
 
@@ -149,7 +145,7 @@ async fn received(
             else => std::future::pending().await,
         };
         if let Some(event) = event {
-            return Input::Event(event);
+            return Input::Event(Box::new(event));
         }
     }
 }

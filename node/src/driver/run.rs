@@ -71,7 +71,7 @@ impl CoreThread {
         loop {
             match self.runtime.block_on(self.inbox.next()) {
                 Input::Stop => return Ok(()),
-                Input::Event(event) => self.step(event)?,
+                Input::Event(event) => self.step(*event)?,
                 Input::Command(command) => self.answer(command)?,
             }
         }

@@ -34,6 +34,10 @@ impl FrameError {
     }
 }
 
+/// A request as it came: what is none, by its fault's short name. An error of [`Codec::read_request`] would never be told of: libp2p
+/// drops it.
+pub(super) type Asked = Result<Request, &'static str>;
+
 /// Reads and writes the messages of `sync/1`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SyncCodec;
@@ -66,14 +70,19 @@ async fn write<M: Wire, T: AsyncWrite + Unpin + Send>(io: &mut T, message: &M) -
 
 impl Codec for SyncCodec {
     type Protocol = StreamProtocol;
-    type Request = Request;
+    type Request = Asked;
     type Response = Response;
 
-    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Request>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Asked>
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(io).await
+        match read(io).await {
+            Ok(request) => Ok(Ok(request)),
+            Err(error) => FrameError::of(&error)
+                .map(|fault| Err(fault.reason()))
+                .ok_or(error),
+        }
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Response>
@@ -87,12 +96,15 @@ impl Codec for SyncCodec {
         &mut self,
         _: &StreamProtocol,
         io: &mut T,
-        request: Request,
+        request: Asked,
     ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
-        write(io, &request).await
+        match request {
+            Ok(request) => write(io, &request).await,
+            Err(fault) => Err(io::Error::other(fault)),
+        }
     }
 
     async fn write_response<T>(

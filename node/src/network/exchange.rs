@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use libp2p::PeerId;
 use libp2p::request_response::{
-    self, InboundFailure, InboundRequestId, Message, OutboundFailure, OutboundRequestId,
-    ResponseChannel,
+    self, InboundRequestId, Message, OutboundFailure, OutboundRequestId, ResponseChannel,
 };
 
-use super::codec::FrameError;
+use super::codec::{Asked, FrameError};
 use super::task::Task;
 use super::{NetworkEvent, ReplyId, RequestFailure, RequestId};
 use crate::core::wire::{Request, Response};
@@ -51,7 +50,11 @@ impl Task {
                 .outbox
                 .tell(NetworkEvent::Response { peer, id, result });
         }
-        let asked = self.swarm.behaviour_mut().sync.send_request(&peer, request);
+        let asked = self
+            .swarm
+            .behaviour_mut()
+            .sync
+            .send_request(&peer, Ok(request));
         self.exchange.asked.insert(asked, id);
     }
 
@@ -66,7 +69,7 @@ impl Task {
         }
     }
 
-    pub(super) fn exchange_event(&mut self, event: request_response::Event<Request, Response>) {
+    pub(super) fn exchange_event(&mut self, event: request_response::Event<Asked, Response>) {
         match event {
             request_response::Event::Message { peer, message, .. } => self.message(peer, message),
             request_response::Event::OutboundFailure {
@@ -77,19 +80,8 @@ impl Task {
             } => {
                 self.answered(peer, &request_id, Err(failure(&error)));
             }
-            request_response::Event::InboundFailure {
-                peer,
-                request_id,
-                error,
-                ..
-            } => {
+            request_response::Event::InboundFailure { request_id, .. } => {
                 self.exchange.close(&request_id);
-                if let InboundFailure::Io(error) = error
-                    && let Some(fault) = FrameError::of(&error)
-                {
-                    tracing::debug!(%peer, %fault, "request refused");
-                    self.misbehaved(peer, fault.reason());
-                }
             }
             request_response::Event::ResponseSent { request_id, .. } => {
                 self.exchange.close(&request_id);
@@ -97,29 +89,30 @@ impl Task {
         }
     }
 
-    fn message(&mut self, peer: PeerId, message: Message<Request, Response>) {
+    fn message(&mut self, peer: PeerId, message: Message<Asked, Response>) {
         match message {
             Message::Request {
                 request_id,
-                request,
+                request: Ok(request),
                 channel,
             } => {
                 let reply = self.exchange.open(request_id, channel);
-                self.offer(
+                let event = NetworkEvent::Request {
                     peer,
-                    NetworkEvent::Request {
-                        peer,
-                        reply,
-                        request,
-                    },
-                );
+                    reply,
+                    request,
+                };
+                self.offer(peer, event);
             }
+            // No answer: the channel goes.
+            Message::Request {
+                request: Err(fault),
+                ..
+            } => self.misbehaved(peer, fault),
             Message::Response {
                 request_id,
                 response,
-            } => {
-                self.answered(peer, &request_id, Ok(response));
-            }
+            } => self.answered(peer, &request_id, Ok(response)),
         }
     }
 

@@ -36,12 +36,13 @@ impl Outbox {
     }
 
     /// Tells what may be lost; gives it back where too much waits.
-    pub(super) fn offer(&mut self, event: NetworkEvent) -> Result<(), NetworkEvent> {
+    #[must_use = "what is given back still needs its end"]
+    pub(super) fn offer(&mut self, event: NetworkEvent) -> Option<NetworkEvent> {
         if self.backlog.len() >= BACKLOG_LEN {
-            return Err(event);
+            return Some(event);
         }
         self.tell(event);
-        Ok(())
+        None
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -81,7 +82,7 @@ mod tests {
         for peer in &peers {
             outbox.tell(NetworkEvent::Disconnected { peer: *peer });
         }
-        assert!(outbox.offer(event()).is_err());
+        assert!(outbox.offer(event()).is_some());
         for expected in &peers {
             let event = receiver.recv().await;
             let Some(NetworkEvent::Disconnected { peer }) = event else {
@@ -92,7 +93,7 @@ mod tests {
                 outbox.drain().await;
             }
         }
-        assert!(outbox.offer(event()).is_ok());
+        assert!(outbox.offer(event()).is_none());
     }
 
     #[test]

@@ -275,16 +275,16 @@ impl Task {
     /// Tells of gossip or a request. Those of a peer that identify hasn't confirmed are held back; where there is no room, they are
     /// answered here.
     pub(super) fn offer(&mut self, peer: PeerId, event: NetworkEvent) {
-        let event = match self.peers.get_mut(&peer) {
-            None => Err(event),
+        let left = match self.peers.get_mut(&peer) {
+            None => Some(event),
             Some(peer) if peer.is_confirmed => self.outbox.offer(event),
             Some(peer) if peer.held.len() < HELD_MAX => {
                 peer.held.push(event);
-                Ok(())
+                None
             }
-            Some(_) => Err(event),
+            Some(_) => Some(event),
         };
-        if let Err(event) = event {
+        if let Some(event) = left {
             self.turn_down(event);
         }
     }

@@ -5,6 +5,7 @@
 mod cli;
 mod deep;
 mod forge;
+mod segment_files;
 
 use forge::*;
 use lyceum_node::core::{ChainError, Imported, TipChange};

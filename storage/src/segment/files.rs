@@ -20,6 +20,8 @@ const WRITE_BYTES: usize = 1 << 20;
 pub(crate) trait SegmentFiles: Send + Sync {
     /// Writes a segment's text: all of it, durably, or none.
     fn write(&self, index: SegmentIndex, fill: Fill<'_>) -> Result<(), StoreError>;
+    /// Takes over a file that holds a segment's text: durably, or not at all.
+    fn adopt(&self, index: SegmentIndex, file: &Path) -> Result<(), StoreError>;
     /// Reads some bytes of it.
     fn read_at(&self, index: SegmentIndex, offset: u64, bytes: usize) -> io::Result<Vec<u8>>;
     /// Its length in bytes.
@@ -43,6 +45,13 @@ impl FolderFiles {
 
     fn path(&self, index: SegmentIndex) -> PathBuf {
         self.folder.join(segment_file_name(&self.chain, index))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
+        fs::rename(from, to).map_err(|error| StoreError::io(to, error))?;
+        failpoint::reach("segment:renamed");
+        let folder = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        folder.map_err(|error| StoreError::io(&self.folder, error))
     }
 
     fn write_part(&self, part: &Path, fill: Fill<'_>) -> Result<(), StoreError> {
@@ -76,10 +85,14 @@ impl SegmentFiles for FolderFiles {
             let _ = fs::remove_file(&part);
             return Err(error);
         }
-        fs::rename(&part, &path).map_err(|error| StoreError::io(&path, error))?;
-        failpoint::reach("segment:renamed");
-        let folder = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        folder.map_err(|error| StoreError::io(&self.folder, error))
+        self.rename(&part, &path)
+    }
+
+    fn adopt(&self, index: SegmentIndex, file: &Path) -> Result<(), StoreError> {
+        let synced = File::open(file).and_then(|file| file.sync_all());
+        synced.map_err(|error| StoreError::io(file, error))?;
+        failpoint::reach("segment:synced");
+        self.rename(file, &self.path(index))
     }
 
     fn read_at(&self, index: SegmentIndex, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
@@ -124,6 +137,15 @@ impl SegmentFiles for MemoryFiles {
         let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
         texts.insert(index, text);
         Ok(())
+    }
+
+    fn adopt(&self, index: SegmentIndex, file: &Path) -> Result<(), StoreError> {
+        let failed = |error| StoreError::io(file, error);
+        let text = fs::read(file).map_err(failed)?;
+        let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
+        texts.insert(index, text);
+        drop(texts);
+        fs::remove_file(file).map_err(failed)
     }
 
     fn read_at(&self, index: SegmentIndex, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {

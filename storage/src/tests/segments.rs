@@ -206,3 +206,116 @@ fn after_an_unclean_end_every_piece_is_checked() {
     assert!(store.report().was_unclean);
     assert_eq!(store.report().damaged_segments[0].index, index(2));
 }
+
+/// The text of a segment, as a torrent brings it, in a file beside the store.
+fn pulled(folder: &std::path::Path, chain: &[Made], number: u64) -> std::path::PathBuf {
+    let first = (number * u64::from(SEGMENT_BLOCKS)) as usize;
+    let lines = &chain[first..first + SEGMENT_BLOCKS as usize];
+    let text: String = lines.iter().map(|made| made.line.clone() + "\n").collect();
+    let file = folder.join(format!("pulled-{number}"));
+    fs::write(&file, text).unwrap();
+    file
+}
+
+#[test]
+fn an_adopted_segment_is_connected_from_its_file() {
+    let mut miner = Miner::new(21);
+    let chain = miner.chain(15);
+    let (folder, stores) = stores(&miner);
+    for mut store in stores {
+        let mut sealed_later = Store::in_memory(&miner.spec, store.genesis(), &options());
+        grow(&mut sealed_later, &chain);
+        connect(&mut store, &chain[0]);
+        for number in 0..3 {
+            let file = pulled(folder.path(), &chain, number);
+            let entry = store.adopt_segment(index(number), &file).unwrap();
+            assert!(!file.exists());
+            assert_eq!(store.read().segment(index(number)).unwrap(), Some(entry));
+            let first = (number * u64::from(SEGMENT_BLOCKS)) as usize;
+            for made in &chain[first.max(1)..first + SEGMENT_BLOCKS as usize] {
+                connect(&mut store, made);
+                let blocks = dump(&store);
+                assert!(!blocks.keys().any(|(family, _)| *family == "blocks"));
+            }
+        }
+        grow(&mut store, &chain[12..]);
+        assert_lines(&store, &chain);
+        assert_eq!(dump(&store), dump(&sealed_later), "as if sealed here");
+    }
+}
+
+#[test]
+fn a_block_that_is_not_in_the_adopted_file_unseals_it() {
+    let mut miner = Miner::new(22);
+    let chain = miner.chain(9);
+    let (folder, stores) = stores(&miner);
+    for mut store in stores {
+        grow(&mut store, &chain[..6]);
+        let file = pulled(folder.path(), &chain, 1);
+        let mut lines: Vec<String> = fs::read_to_string(&file)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        lines.swap(2, 3);
+        fs::write(&file, lines.join("\n") + "\n").unwrap();
+        store.adopt_segment(index(1), &file).unwrap();
+        connect(&mut store, &chain[6]);
+        assert_eq!(store.read().sealed_segments().unwrap(), index(1));
+        assert_eq!(store.read().segment(index(1)).unwrap(), None);
+        grow(&mut store, &chain[7..]);
+        assert_lines(&store, &chain);
+    }
+    assert!(!folder.path().join("segments/dev-00000001.jwts").exists());
+}
+
+#[test]
+fn an_abandoned_segment_leaves_its_good_blocks() {
+    let mut miner = Miner::new(23);
+    let chain = miner.chain(9);
+    let (folder, stores) = stores(&miner);
+    for mut store in stores {
+        grow(&mut store, &chain[..6]);
+        let before = dump(&store);
+        let file = pulled(folder.path(), &chain, 1);
+        store.adopt_segment(index(1), &file).unwrap();
+        store.abandon_segment(index(1)).unwrap();
+        assert_eq!(dump(&store), before);
+        let file = pulled(folder.path(), &chain, 1);
+        store.adopt_segment(index(1), &file).unwrap();
+        connect(&mut store, &chain[6]);
+        store.abandon_segment(index(1)).unwrap();
+        assert_lines(&store, &chain[..7]);
+        assert_eq!(store.read().sealed_segments().unwrap(), index(1));
+        store.abandon_segment(index(0)).unwrap();
+        assert_eq!(store.read().sealed_segments().unwrap(), index(1));
+    }
+}
+
+#[test]
+fn only_the_next_segment_whole_is_adopted() {
+    let mut miner = Miner::new(24);
+    let chain = miner.chain(13);
+    let (folder, stores) = stores(&miner);
+    for mut store in stores {
+        grow(&mut store, &chain[..6]);
+        let before = dump(&store);
+        for number in [0, 2] {
+            let file = pulled(folder.path(), &chain, number);
+            let refused = store.adopt_segment(index(number), &file);
+            assert!(matches!(refused, Err(StoreError::NotSealable { .. })));
+            assert!(file.exists());
+        }
+        let file = pulled(folder.path(), &chain, 1);
+        let text = fs::read_to_string(&file).unwrap();
+        let foreign = text.replacen(&chain[4].line[..8], "another.", 1);
+        for bad in [&text[..text.len() - 1], &format!("{text}x\n"), &foreign] {
+            fs::write(&file, bad).unwrap();
+            let refused = store.adopt_segment(index(1), &file);
+            assert!(matches!(refused, Err(StoreError::NotSealable { .. })));
+        }
+        assert_eq!(dump(&store), before);
+        fs::write(&file, text).unwrap();
+        store.adopt_segment(index(1), &file).unwrap();
+    }
+}

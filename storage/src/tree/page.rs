@@ -1,4 +1,4 @@
-use super::{Key, Node, PAGE_DEPTH_MAX, PAGE_SLOTS};
+use super::{Key, Node, PAGE_DEPTH_MAX, PAGE_SLOTS, hash_internal};
 
 /// The first byte of a page's value.
 const PAGE_VERSION: u8 = 1;
@@ -59,20 +59,65 @@ fn half_byte(key: &Key, at: usize) -> usize {
     })
 }
 
-/// Four levels of the binary tree: the sixteen subtrees at their bottom.
+/// Four levels of the binary tree: the sixteen subtrees at their bottom, and the fifteen above them.
+///
+/// A node above is hashed once, and again where something below it changed: of a page that one record changes, four nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page {
-    pub(crate) slots: [Node; PAGE_SLOTS],
+    /// As in a binary heap: node 1 is the whole page, the two below node `n` are `2n` and `2n + 1`; the slots come last.
+    nodes: [Node; 2 * PAGE_SLOTS],
+    /// Which of the nodes above the slots have to be made anew, one bit each.
+    stale: u32,
 }
 
 impl Page {
     pub(crate) const EMPTY: Self = Self {
-        slots: [Node::Empty; PAGE_SLOTS],
+        nodes: [Node::Empty; 2 * PAGE_SLOTS],
+        stale: 0,
     };
+
+    /// The subtrees at the bottom.
+    pub(crate) fn slots(&self) -> &[Node] {
+        &self.nodes[PAGE_SLOTS..]
+    }
+
+    /// Changes a subtree at the bottom. [`Page::fold`] brings the nodes above it up to date.
+    pub(crate) fn set(&mut self, slot: usize, node: Node) {
+        let mut at = PAGE_SLOTS + slot;
+        if self.nodes[at] == node {
+            return;
+        }
+        self.nodes[at] = node;
+        while at > 1 {
+            at /= 2;
+            self.stale |= 1 << at;
+        }
+    }
+
+    /// Makes the nodes above the slots, where something below them changed.
+    pub(crate) fn fold(&mut self) {
+        while self.stale != 0 {
+            // The lowest first: children have the larger numbers.
+            let at = self.stale.ilog2() as usize;
+            self.nodes[at] = join(&self.nodes[2 * at], &self.nodes[2 * at + 1]);
+            self.stale ^= 1 << at;
+        }
+    }
+
+    /// A node of a folded page, by its number in the heap.
+    pub(crate) fn node(&self, at: usize) -> &Node {
+        debug_assert!(self.stale == 0, "folded");
+        &self.nodes[at]
+    }
+
+    /// The whole of a folded page.
+    pub(crate) fn top(&self) -> Node {
+        *self.node(1)
+    }
 
     /// Is there anything below?
     pub(crate) fn is_used(&self) -> bool {
-        self.slots.iter().any(|node| *node != Node::Empty)
+        self.slots().iter().any(|node| *node != Node::Empty)
     }
 
     /// The value in the database: a version byte, then the page.
@@ -83,10 +128,15 @@ impl Page {
     /// A leaf stands in its parent's page, not in a value of its own: 64 bytes a record, and one read fewer on the way down.
     pub(crate) fn to_value(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(PAGE_BYTES_USUAL);
+        self.write_value(&mut out);
+        out
+    }
+
+    fn write_value(&self, out: &mut Vec<u8>) {
         out.push(PAGE_VERSION);
         out.extend([0; 4]);
         let (mut used, mut leaves) = (0_u16, 0_u16);
-        for (slot, node) in self.slots.iter().enumerate() {
+        for (slot, node) in self.slots().iter().enumerate() {
             let bit = 1 << slot;
             match node {
                 Node::Empty => continue,
@@ -101,11 +151,46 @@ impl Page {
         }
         out[1..3].copy_from_slice(&used.to_be_bytes());
         out[3..5].copy_from_slice(&leaves.to_be_bytes());
-        out
     }
 
-    /// Reads what [`Page::to_value`] wrote; `None` where it did not.
+    /// Reads what [`Page::to_value`] wrote, and folds it; `None` where it did not.
     pub(crate) fn from_value(bytes: &[u8]) -> Option<Self> {
+        let (mut page, rest) = Self::read_slots(bytes)?;
+        page.stale = (1 << PAGE_SLOTS) - 2;
+        page.fold();
+        rest.is_empty().then_some(page)
+    }
+
+    /// The page as it is kept in memory: its value, then the hashes of the nodes above the slots.
+    pub(crate) fn to_memory(&self) -> Box<[u8]> {
+        let mut out = Vec::with_capacity(PAGE_BYTES_USUAL + PAGE_SLOTS * 32);
+        self.write_value(&mut out);
+        for at in 1..PAGE_SLOTS {
+            if let Node::Inner(hash) = self.node(at) {
+                out.extend(hash);
+            }
+        }
+        out.into_boxed_slice()
+    }
+
+    /// Reads what [`Page::to_memory`] wrote, without hashing; `None` where it did not.
+    pub(crate) fn from_memory(bytes: &[u8]) -> Option<Self> {
+        let (mut page, rest) = Self::read_slots(bytes)?;
+        let (hashes, []) = rest.as_chunks::<32>() else {
+            return None;
+        };
+        let mut hashes = hashes.iter().rev();
+        for at in (1..PAGE_SLOTS).rev() {
+            page.nodes[at] = match lone(&page.nodes[2 * at], &page.nodes[2 * at + 1]) {
+                Some(node) => node,
+                None => Node::Inner(*hashes.next()?),
+            };
+        }
+        Some(page)
+    }
+
+    /// Reads the slots; the nodes above are left empty.
+    fn read_slots(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (&PAGE_VERSION, bytes) = bytes.split_first()? else {
             return None;
         };
@@ -116,7 +201,7 @@ impl Page {
             return None;
         }
         let mut page = Self::EMPTY;
-        for (slot, node) in page.slots.iter_mut().enumerate() {
+        for (slot, node) in page.nodes[PAGE_SLOTS..].iter_mut().enumerate() {
             let bit = 1 << slot;
             if used & bit == 0 {
                 continue;
@@ -133,6 +218,22 @@ impl Page {
                 };
             }
         }
-        rest.is_empty().then_some(page)
+        Some((page, rest))
     }
+}
+
+/// The node over two, where it needs no hash: a subtree of at most one record is that record.
+fn lone(left: &Node, right: &Node) -> Option<Node> {
+    match (left, right) {
+        (Node::Empty, Node::Empty) => Some(Node::Empty),
+        (leaf @ Node::Leaf { .. }, Node::Empty) | (Node::Empty, leaf @ Node::Leaf { .. }) => {
+            Some(*leaf)
+        }
+        _ => None,
+    }
+}
+
+/// The node over two.
+fn join(left: &Node, right: &Node) -> Node {
+    lone(left, right).unwrap_or_else(|| Node::Inner(hash_internal(&left.hash(), &right.hash())))
 }

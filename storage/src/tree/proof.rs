@@ -1,7 +1,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use lyceum_protocol::StateRoot;
 
-use super::{EMPTY, Key, Node, PagePath, Pages, fold, hash_bytes, hash_internal};
+use super::{EMPTY, Key, Node, PAGE_SLOTS, PagePath, Pages, hash_bytes, hash_internal};
 use crate::error::StoreError;
 
 /// How long a proof can be: one sibling for each bit of a key.
@@ -114,21 +114,13 @@ pub(crate) fn prove(pages: &impl Pages, key: &Key) -> Result<TreeProof, StoreErr
     let mut path = PagePath::TOP;
     loop {
         let page = pages.load(&path)?;
-        let mut slots = &page.slots[..];
-        let node = loop {
-            match fold(slots) {
-                Node::Inner(_) if slots.len() > 1 => {}
-                node => break node,
-            }
-            let (left, right) = slots.split_at(slots.len() / 2);
-            let (own, other) = match bit(key, siblings.len()) {
-                false => (left, right),
-                true => (right, left),
-            };
-            siblings.push(fold(other).hash());
-            slots = own;
-        };
-        let leaf = match node {
+        let mut at = 1;
+        while at < PAGE_SLOTS && matches!(page.node(at), Node::Inner(_)) {
+            let own = 2 * at + usize::from(bit(key, siblings.len()));
+            siblings.push(page.node(own ^ 1).hash());
+            at = own;
+        }
+        let leaf = match *page.node(at) {
             Node::Inner(_) => {
                 path = path.child(path.slot(key));
                 continue;

@@ -23,6 +23,7 @@ impl Pages for MapPages {
         match page {
             Some(page) => {
                 assert_eq!(Page::from_value(&page.to_value()), Some(page.clone()));
+                assert_eq!(Page::from_memory(&page.to_memory()), Some(page.clone()));
                 self.0.insert(path, page);
             }
             None => {

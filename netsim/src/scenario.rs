@@ -1,0 +1,236 @@
+//! Scenarios: a network, what happens to it and when, and what must hold in the end.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use crate::wire::{Link, NODES_MAX};
+
+/// The scenarios that come with netsim, by name.
+pub(crate) const SHIPPED: [(&str, &str); 6] = [
+    ("smoke", include_str!("../scenarios/smoke.toml")),
+    ("late-join", include_str!("../scenarios/late-join.toml")),
+    ("partition", include_str!("../scenarios/partition.toml")),
+    ("crash", include_str!("../scenarios/crash.toml")),
+    ("flash-crowd", include_str!("../scenarios/flash-crowd.toml")),
+    ("churn", include_str!("../scenarios/churn.toml")),
+];
+
+/// A scenario's file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scenario {
+    /// What it is about, in a sentence.
+    pub(crate) about: String,
+    /// Nodes at the start: `node1`, `node2` and so on.
+    pub(crate) nodes: usize,
+    /// How many of them mine, the first ones.
+    pub(crate) miners: usize,
+    /// How long it runs, in seconds, before all must agree.
+    pub(crate) seconds: f64,
+    /// Calls handed in a second.
+    pub(crate) calls: f64,
+    /// What every link is like.
+    #[serde(default)]
+    pub(crate) link: Link,
+    /// What happens.
+    #[serde(default)]
+    pub(crate) at: Vec<At>,
+    /// What must hold in the end, beside that all nodes agree.
+    #[serde(default)]
+    pub(crate) expect: Expect,
+}
+
+/// Something that happens.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "AtFields")]
+pub(crate) struct At {
+    /// When, in seconds from the start.
+    pub(crate) second: f64,
+    /// What.
+    pub(crate) fault: Fault,
+}
+
+/// How [`At`] is written: the second, and one of the others.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AtFields {
+    second: f64,
+    split: Option<Vec<Vec<String>>>,
+    heal: Option<bool>,
+    join: Option<Vec<String>>,
+    kill: Option<String>,
+    start: Option<String>,
+}
+
+impl TryFrom<AtFields> for At {
+    type Error = &'static str;
+
+    fn try_from(fields: AtFields) -> Result<Self, Self::Error> {
+        let faults = [
+            fields.split.map(Fault::Split),
+            fields.heal.filter(|heal| *heal).map(|_| Fault::Heal),
+            fields.join.map(Fault::Join),
+            fields.kill.map(Fault::Kill),
+            fields.start.map(Fault::Start),
+        ];
+        let mut faults = faults.into_iter().flatten();
+        match (faults.next(), faults.next()) {
+            (Some(fault), None) => Ok(Self {
+                second: fields.second,
+                fault,
+            }),
+            _ => Err("want one of split, heal = true, join, kill and start"),
+        }
+    }
+}
+
+/// What happens.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Fault {
+    /// The network falls into parts; who is in none is alone.
+    Split(Vec<Vec<String>>),
+    /// It is whole again.
+    Heal,
+    /// New nodes come, with empty disks.
+    Join(Vec<String>),
+    /// A node is ended by SIGKILL.
+    Kill(String),
+    /// It is started again.
+    Start(String),
+}
+
+/// What must hold.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Expect {
+    /// At least so many blocks.
+    pub(crate) blocks: u64,
+    /// At least so many transactions in the chain.
+    pub(crate) transactions: u64,
+    /// At least so many reorganisations, of all nodes together.
+    pub(crate) reorganisations: u64,
+    /// Newcomers took at least so many blocks by torrent, each.
+    pub(crate) blocks_by_torrent: u64,
+    /// What a node sends by BitTorrent is at most so many times the segments that there are; 0: no bound.
+    pub(crate) uploads: f64,
+}
+
+impl Scenario {
+    /// Reads a scenario: a file, or one that comes with netsim.
+    ///
+    /// # Errors
+    /// Where there is none, or it can't be played.
+    pub(crate) fn read(name: &str) -> anyhow::Result<Self> {
+        let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
+        let text = match shipped {
+            Some((_, text)) => (*text).to_owned(),
+            None => std::fs::read_to_string(Path::new(name)).with_context(|| {
+                format!("{name}: no such file, and no scenario of `netsim list`")
+            })?,
+        };
+        Self::parse(&text).with_context(|| name.to_owned())
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let mut scenario: Self = toml::from_str(text)?;
+        scenario.at.sort_by(|a, b| a.second.total_cmp(&b.second));
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            (1..=self.nodes).contains(&self.miners),
+            "1 to {} of the nodes mine",
+            self.nodes
+        );
+        anyhow::ensure!(
+            self.seconds > 0.0 && self.seconds <= 86_400.0,
+            "a scenario takes at most a day"
+        );
+        anyhow::ensure!(
+            self.calls > 0.0 && self.calls <= 1_000.0,
+            "want up to 1000 calls a second"
+        );
+        self.link.check()?;
+        let mut known: BTreeSet<_> = (1..=self.nodes).map(|at| format!("node{at}")).collect();
+        for At { second, fault } in &self.at {
+            anyhow::ensure!(
+                (0.0..=self.seconds).contains(second),
+                "second {second} is not within the scenario"
+            );
+            let named: Vec<&String> = match fault {
+                Fault::Split(parts) => parts.iter().flatten().collect(),
+                Fault::Kill(name) | Fault::Start(name) => vec![name],
+                Fault::Heal => Vec::new(),
+                Fault::Join(names) => {
+                    for name in names {
+                        let is_plain = name.bytes().all(|c| c.is_ascii_alphanumeric());
+                        anyhow::ensure!(
+                            is_plain && !name.is_empty(),
+                            "{name:?}: a node's name is letters and digits"
+                        );
+                        anyhow::ensure!(known.insert(name.clone()), "{name} is there already");
+                    }
+                    Vec::new()
+                }
+            };
+            for name in named {
+                anyhow::ensure!(
+                    known.contains(name),
+                    "at second {second} there is no {name}"
+                );
+            }
+        }
+        anyhow::ensure!(known.len() <= NODES_MAX, "at most {NODES_MAX} nodes");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_scenario_can_be_played() {
+        for (name, _) in SHIPPED {
+            let scenario = Scenario::read(name).unwrap();
+            assert!(!scenario.about.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_can_t_be_played_is_refused() {
+        let good = "about = \"a\"\nnodes = 2\nminers = 1\nseconds = 10\ncalls = 1\n";
+        let scenario = Scenario::parse(&format!(
+            "{good}[[at]]\nsecond = 5\nheal = true\n[[at]]\nsecond = 2\nsplit = [[\"node1\"], [\"node2\"]]"
+        ));
+        let faults: Vec<_> = scenario
+            .unwrap()
+            .at
+            .into_iter()
+            .map(|at| at.second)
+            .collect();
+        assert_eq!(faults, [2.0, 5.0], "in order");
+        for (bad, why) in [
+            ("[[at]]\nsecond = 5\nkill = \"node3\"", "no node3"),
+            ("[[at]]\nsecond = 50\nheal = true", "not within"),
+            ("[[at]]\nsecond = 5\njoin = [\"node2\"]", "already"),
+            ("[[at]]\nsecond = 5\njoin = [\"../x\"]", "letters"),
+            ("[[at]]\nsecond = 5\nexplode = true", "explode"),
+            (
+                "[[at]]\nsecond = 5\nheal = true\nkill = \"node1\"",
+                "one of",
+            ),
+            ("[[at]]\nsecond = 5", "one of"),
+            ("[link]\nloss = 2", "loss"),
+            ("[link]\nlatency = 2", "latency"),
+        ] {
+            let error = Scenario::parse(&format!("{good}{bad}")).unwrap_err();
+            assert!(format!("{error:#}").contains(why), "{bad}: {error:#}");
+        }
+    }
+}
