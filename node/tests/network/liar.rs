@@ -1,5 +1,6 @@
 //! A peer that speaks the protocols, and lies: a network of its own without a node behind it.
 
+use libp2p::PeerId;
 use lyceum_node::core::Chain;
 use lyceum_node::core::wire::{Refusal, Request, Response, Status};
 use lyceum_node::network::{
@@ -105,15 +106,15 @@ impl Forger {
     }
 }
 
-/// The liar, connected to one node.
+/// The liar, connected to one node; it may hear of others by it, and lies to them as well.
 pub(crate) struct Liar {
     pub(crate) forger: Forger,
     lie: Lie,
     network: Network,
-    is_connected: bool,
+    connected: usize,
     told: u64,
-    /// Every request that it was sent.
-    pub(crate) asked: Vec<Request>,
+    /// Every request that it was sent, and by whom.
+    pub(crate) asked: Vec<(PeerId, Request)>,
     _folder: TempDir,
 }
 
@@ -135,7 +136,7 @@ impl Liar {
             forger,
             lie,
             network,
-            is_connected: false,
+            connected: 0,
             told: 0,
             asked: Vec::new(),
             _folder: folder,
@@ -150,21 +151,25 @@ impl Liar {
     pub(crate) fn act(&mut self) {
         while let Ok(event) = self.network.events.try_recv() {
             match event {
-                NetworkEvent::Connected { .. } => self.is_connected = true,
-                NetworkEvent::Disconnected { .. } => self.is_connected = false,
-                NetworkEvent::Request { reply, request, .. } => {
+                NetworkEvent::Connected { .. } => self.connected += 1,
+                NetworkEvent::Disconnected { .. } => self.connected -= 1,
+                NetworkEvent::Request {
+                    peer,
+                    reply,
+                    request,
+                } => {
                     let lie = match self.lie {
                         Lie::Answer(lie) => lie(&mut self.forger, &request),
                         Lie::Gossip(..) | Lie::Ask(_) => None,
                     };
                     let response = lie.unwrap_or_else(|| self.forger.answer(&request));
-                    self.asked.push(request);
+                    self.asked.push((peer, request));
                     self.send(NetworkCommand::Respond { reply, response });
                 }
                 _ => {}
             }
         }
-        if self.is_connected {
+        if self.connected > 0 {
             self.tell();
         }
     }
