@@ -11,7 +11,7 @@ use lyceum_protocol::ChainName;
 pub const RATE_BPS_MIN: u32 = 16_384;
 /// The torrents that are live at once, by default: each costs a ticker of 100 ms, so that 100 cost half a percent of a core.
 pub const LIVE_MAX: usize = 100;
-/// The incoming connections at once, by default. Each costs two more sockets and [`super::front`]'s buffers.
+/// The incoming connections at once, by default. Each costs two more sockets and the front's buffers.
 pub const CONNECTIONS_MAX: usize = 200;
 /// No byte for so long: then other holders are tried.
 pub const STALL: Duration = Duration::from_secs(8);

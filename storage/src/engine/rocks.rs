@@ -2,9 +2,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, Direction, ErrorKind, IteratorMode, ReadOptions, SnapshotWithThreadMode,
-    WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB,
+    DBCompressionType, DBRecoveryMode, Direction, ErrorKind, IteratorMode, ReadOptions,
+    SnapshotWithThreadMode, WriteBatch, WriteOptions,
 };
 
 use super::{Durability, Engine, EngineSizes, View, Visit, WriteSet};
@@ -131,6 +131,11 @@ fn family_options(family: Family, cache: &Cache) -> rocksdb::Options {
     // Indexes and filters count towards the cache's bound, so that memory does not grow with the chain; those of the newest files stay.
     tables.set_cache_index_and_filter_blocks(true);
     tables.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // In pieces: a whole filter of a million keys is larger than one of the cache's shards, so it would be read anew for every key.
+    tables.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    tables.set_partition_filters(true);
+    tables.set_metadata_block_size(RANDOM_BLOCK_BYTES);
+    tables.set_pin_top_level_index_and_filter(true);
     let mut options = rocksdb::Options::default();
     options.set_target_file_size_base(TABLE_BYTES);
     // The level sizes follow the last level's: at most a tenth of the space is held by overwritten values.
