@@ -1,5 +1,6 @@
 //! Nodes within this process.
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use libp2p::multiaddr::Protocol;
 use lyceum_node::driver::{Node, NodeConfig};
 use lyceum_node::handle::Standing;
 use lyceum_node::miner::MinerConfig;
+use lyceum_node::network::BANS_FILE;
 use lyceum_protocol::{ChainSpec, SecretKey};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -103,8 +105,8 @@ impl Inside {
         self.standing().height.get()
     }
 
-    /// The value of a metric; 0 where there is none yet.
-    pub(crate) fn metric(&self, name: &str) -> f64 {
+    /// The value of a metric, where it is served.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         let url = format!("http://{}/metrics", self.node.addresses().http);
         let text = ureq::get(url)
             .call()
@@ -113,14 +115,25 @@ impl Inside {
             .read_to_string()
             .unwrap();
         let mut lines = text.lines().filter_map(|line| line.strip_prefix(name));
-        lines
-            .next()
-            .map_or(0.0, |value| value.trim().parse().unwrap())
+        lines.next().map(|value| value.trim().parse().unwrap())
     }
 
     pub(crate) fn imported(&self, source: &str) -> f64 {
-        self.metric(&format!(
-            "lyceum_blocks_imported_total{{source=\"{source}\"}}"
-        ))
+        let name = format!("lyceum_blocks_imported_total{{source=\"{source}\"}}");
+        self.metric(&name).unwrap_or(0.0)
+    }
+
+    /// The peers that it has banned, with the reasons, as its file says.
+    pub(crate) fn bans(&self) -> BTreeMap<String, String> {
+        let path = self.folder.path().join("data").join(BANS_FILE);
+        let Ok(text) = std::fs::read(path) else {
+            return BTreeMap::new(); // it is written with the first ban
+        };
+        let file: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let peers = file["peers"].as_object().unwrap().iter();
+        let reason = |ban: &serde_json::Value| ban["reason"].as_str().unwrap().to_owned();
+        peers
+            .map(|(peer, ban)| (peer.clone(), reason(ban)))
+            .collect()
     }
 }

@@ -4,6 +4,11 @@
 
 mod alone;
 mod child;
+#[path = "../chain/forge.rs"]
+#[allow(dead_code)]
+mod forge;
 mod inside;
+mod liar;
+mod liars;
 mod several;
 mod spec;
