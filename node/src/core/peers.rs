@@ -19,6 +19,8 @@ const FORGIVE_MS: u64 = 600_000;
 /// Requests that a peer may make at once, and the rate at which it may go on, a second.
 const REQUESTS_BURST: u32 = 256;
 const REQUESTS_PER_SECOND: u32 = 64;
+/// The most peers that are gone whose offences are remembered: a new name costs a liar no more than coming back.
+const REMEMBERED_MAX: usize = 1_024;
 /// The most peers kept: more than the network lets in.
 const PEERS_MAX: usize = 4_096;
 
@@ -86,6 +88,8 @@ pub(super) struct Peer {
     pub(super) asked_at: Timestamp,
     /// Is a status on its way?
     pub(super) is_asked: bool,
+    /// Does it know all the segments that we hold?
+    pub(super) is_told: bool,
     /// Its claims are not followed until then.
     pub(super) distrusted_until: Timestamp,
     points: u32,
@@ -98,6 +102,16 @@ pub(super) struct Peer {
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     by_id: BTreeMap<PeerId, Peer>,
+    /// The offences of those that are gone.
+    remembered: BTreeMap<PeerId, Remembered>,
+}
+
+/// What a peer that is gone did wrong.
+#[derive(Debug, Clone, Copy)]
+struct Remembered {
+    points: u32,
+    points_at: Timestamp,
+    distrusted_until: Timestamp,
 }
 
 impl Peers {
@@ -110,14 +124,20 @@ impl Peers {
         if self.by_id.len() >= PEERS_MAX || self.by_id.contains_key(&id) {
             return false;
         }
+        let before = self.remembered.remove(&id).unwrap_or(Remembered {
+            points: 0,
+            points_at: now,
+            distrusted_until: Timestamp::ZERO,
+        });
         let peer = Peer {
             ip,
             claim: None,
             asked_at: Timestamp::ZERO,
             is_asked: false,
-            distrusted_until: Timestamp::ZERO,
-            points: 0,
-            points_at: now,
+            is_told: true,
+            distrusted_until: before.distrusted_until,
+            points: before.points,
+            points_at: before.points_at,
             requests: REQUESTS_BURST,
             requests_at: now,
         };
@@ -126,7 +146,31 @@ impl Peers {
     }
 
     pub(super) fn disconnect(&mut self, id: &PeerId) -> Option<Peer> {
-        self.by_id.remove(id)
+        let peer = self.by_id.remove(id)?;
+        if peer.points > 0 {
+            if self.remembered.len() >= REMEMBERED_MAX {
+                let oldest = self
+                    .remembered
+                    .iter()
+                    .min_by_key(|(_, peer)| peer.points_at);
+                if let Some(oldest) = oldest.map(|(id, _)| *id) {
+                    self.remembered.remove(&oldest);
+                }
+            }
+            let remembered = Remembered {
+                points: peer.points,
+                points_at: peer.points_at,
+                distrusted_until: peer.distrusted_until,
+            };
+            self.remembered.insert(*id, remembered);
+        }
+        Some(peer)
+    }
+
+    /// Is there nobody whose word counts now?
+    pub(super) fn is_alone(&self, now: Timestamp) -> bool {
+        let mut peers = self.by_id.values();
+        peers.all(|peer| peer.distrusted_until > now)
     }
 
     pub(super) fn get(&self, id: &PeerId) -> Option<&Peer> {
@@ -205,6 +249,16 @@ impl Peers {
         });
     }
 
+    /// We hold a segment from now on: those that lack it are to be told soon.
+    pub(super) fn tell_of(&mut self, index: SegmentIndex) {
+        for peer in self.by_id.values_mut() {
+            let lacks = |claim: &Claim| !claim.held.holds(index);
+            if peer.claim.as_ref().is_some_and(lacks) {
+                peer.is_told = false;
+            }
+        }
+    }
+
     /// Where a peer means by an address of its own: an unspecified IP is the one that it is connected from.
     pub(super) fn address_of(&self, id: &PeerId, address: SocketAddr) -> Option<SocketAddr> {
         resolve(self.by_id.get(id)?.ip, address)
@@ -245,6 +299,26 @@ mod tests {
         assert!(!peers.blame(at(FORGIVE_MS), &id, wrong));
         assert!(peers.blame(at(FORGIVE_MS), &id, wrong));
         assert!(peers.blame(at(0), &id, Offence::Block("work")));
+    }
+
+    #[test]
+    fn who_comes_back_has_its_points_still() {
+        let (mut peers, id) = (Peers::default(), PeerId::random());
+        peers.connect(at(0), id, None);
+        assert!(!peers.blame(at(0), &id, Offence::FalseClaim));
+        peers.get_mut(&id).unwrap().distrusted_until = at(9);
+        peers.disconnect(&id);
+        assert!(peers.is_alone(at(1)));
+        peers.connect(at(1), id, None);
+        assert!(peers.is_alone(at(1)) && !peers.is_alone(at(9)));
+        assert!(peers.blame(at(1), &id, Offence::FalseClaim));
+        for _ in 0..2 * REMEMBERED_MAX {
+            let id = PeerId::random();
+            peers.connect(at(2), id, None);
+            peers.blame(at(2), &id, Offence::Flood);
+            peers.disconnect(&id);
+        }
+        assert_eq!(peers.remembered.len(), REMEMBERED_MAX);
     }
 
     #[test]

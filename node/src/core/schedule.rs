@@ -94,8 +94,8 @@ pub struct NextFetch<Peer> {
 /// - `active`: the pulls that run, and from whom.
 /// - `at_once`: the most pulls, see [`fetches_at_once`].
 ///
-/// An *origin* is a peer that holds all that is wanted. Where there are fellow joiners, at most half of the pulls go to one origin, so that the
-/// other half trade; and a segment that a fellow joiner holds is never pulled from an origin. The same arguments and the same `rng` give
+/// An *origin* is a peer that holds all that is wanted. Where there are fellow joiners, an origin gets one joiner's share of the pulls, at
+/// least one, so that the joiners trade the rest; and a segment that a fellow joiner holds is never pulled from an origin. The same arguments and the same `rng` give
 /// the same answer.
 pub fn next_fetch<Peer: Copy + Ord>(
     wanted: impl IntoIterator<Item = SegmentIndex>,
@@ -111,10 +111,7 @@ pub fn next_fetch<Peer: Copy + Ord>(
     let wanted: Vec<_> = wanted.filter(|index| !active.contains_key(index)).collect();
     let is_origin = |peer: &Peer| wanted.iter().all(|index| holders[peer].holds(*index));
     let (origins, joiners): (Vec<Peer>, Vec<Peer>) = holders.keys().copied().partition(is_origin);
-    let origin_max = match joiners.is_empty() {
-        true => at_once,
-        false => at_once.div_ceil(2),
-    };
+    let origin_max = (at_once / (1 + joiners.len())).max(1);
     let load = |peer: &Peer| active.values().filter(|from| from.contains(peer)).count();
     let free_origins = origins.iter().copied();
     let free_origins = free_origins.filter(|peer| load(peer) < origin_max);

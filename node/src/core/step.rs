@@ -218,10 +218,10 @@ impl Core {
             _ => STATUS_SYNCING_MS,
         };
         let now = self.now;
-        let due = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| !peer.is_asked && peer.asked_at.saturating_add(every) <= now);
+        let due = self.peers.iter().filter(|(_, peer)| {
+            let is_due = !peer.is_told || peer.asked_at.saturating_add(every) <= now;
+            !peer.is_asked && is_due
+        });
         for peer in due.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.ask_status(peer)?;
         }
@@ -251,7 +251,7 @@ impl Core {
         let Some(known) = self.peers.get_mut(&peer).filter(|peer| !peer.is_asked) else {
             return Ok(());
         };
-        (known.is_asked, known.asked_at) = (true, now);
+        (known.is_asked, known.is_told, known.asked_at) = (true, true, now);
         self.ask(peer, Request::Status(status), Ask::Status);
         Ok(())
     }

@@ -93,12 +93,12 @@ fn an_origin_is_last_where_others_hold_it() {
     assert_eq!(
         (next.index, next.holders),
         (segment(0), vec![2]),
-        "the origin has its half of the pulls"
+        "the origin has its share of the pulls"
     );
 }
 
 #[test]
-fn joiners_leave_an_origin_alone_where_half_of_the_pulls_go_there() {
+fn joiners_leave_an_origin_alone_that_has_their_share_of_the_pulls() {
     let joined = held([(1, all()), (2, HeldSegments::default())]);
     let alone = held([(1, all())]);
     let busy = active([(0, 1)]);
@@ -107,7 +107,13 @@ fn joiners_leave_an_origin_alone_where_half_of_the_pulls_go_there() {
         None
     );
     assert!(next_fetch(wanted(1..9), &alone, &busy, 2, &mut rng(1)).is_some());
-    assert!(next_fetch(wanted(1..9), &joined, &busy, 3, &mut rng(1)).is_some());
+    assert!(next_fetch(wanted(1..9), &joined, &busy, 4, &mut rng(1)).is_some());
+    let crowd = (2..14).map(|peer| (peer, HeldSegments::default()));
+    let crowd: BTreeMap<_, _> = std::iter::once((1, all())).chain(crowd).collect();
+    assert_eq!(
+        next_fetch(wanted(1..9), &crowd, &busy, 12, &mut rng(1)),
+        None
+    );
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Core {
         let waited = self.mining.since.saturating_add(ALONE_MS) <= self.now;
         match self.sync.phase() {
             Phase::Following => true,
-            Phase::Waiting => waited && self.peers.len() == 0,
+            Phase::Waiting => waited && self.peers.is_alone(self.now),
             _ => false,
         }
     }

@@ -227,6 +227,7 @@ impl Core {
         self.sync.files.insert(index, pulled);
         if !self.damaged.contains(&index) {
             self.offer(index, metainfo, Some(file));
+            self.peers.tell_of(index);
         }
         Ok(())
     }
