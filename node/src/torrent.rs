@@ -18,7 +18,9 @@ use std::path::PathBuf;
 
 use lyceum_protocol::{Metainfo, SegmentIndex};
 
-pub use config::{CONNECTIONS_MAX, LIVE_MAX, RATE_BPS_MIN, STALL, TorrentConfig, TorrentError};
+pub use config::{
+    CONNECTIONS_MAX, LIVE_MAX, RATE_BPS_MIN, SLEEP, STALL, TorrentConfig, TorrentError,
+};
 pub use start::{EVENTS_LEN, RqbitSwarm, RunningTorrents, TorrentStop};
 
 /// What the engine is told. None of these waits.

@@ -124,7 +124,11 @@ impl Engine {
             let events = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                _ = tick.tick() => self.look(),
+                _ = tick.tick() => {
+                    let events = self.look();
+                    self.doze().await;
+                    events
+                }
                 Some(done) = self.tasks.join_next() => match done {
                     Ok(done) => self.on_done(done).await,
                     Err(error) => {
@@ -302,6 +306,18 @@ impl Engine {
             let Some(index) = oldest.map(|(index, _)| *index) else {
                 break;
             };
+            self.put_to_sleep(index).await;
+        }
+    }
+
+    /// Puts those to sleep that nobody has used for long. Whoever wants one wakes it, by the core or by a handshake.
+    async fn doze(&mut self) {
+        if self.config.has_discovery() {
+            return; // a torrent that sleeps is not announced
+        }
+        let idle = self.live.iter();
+        let idle = idle.filter(|(_, live)| live.used.elapsed() >= self.config.sleep);
+        for index in idle.map(|(index, _)| *index).collect::<Vec<_>>() {
             self.put_to_sleep(index).await;
         }
     }

@@ -123,3 +123,18 @@ async fn a_strangers_handshake_wakes_a_segment() {
         "{event:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_not_asked_sleeps_and_wakes_again() {
+    let mut seed =
+        Node::start_with(|config| config.sleep = std::time::Duration::from_millis(600)).await;
+    let (text, metainfo, _) = seed.hold(0, 300_000);
+    assert!(seed.activate(0).await);
+    seed.view(|view| view.live == 1).await;
+    seed.view(|view| view.live == 0).await;
+    let mut joiner = Node::start().await;
+    let listen = seed.listen();
+    joiner.fetch(0, &metainfo, &[listen]);
+    let (file, _) = joiner.fetched(0).await;
+    assert_eq!(read(&file), text);
+}
