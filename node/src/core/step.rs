@@ -306,7 +306,7 @@ impl Core {
         }
     }
 
-    /// Takes a peer's status down; false where it is on another chain.
+    /// Takes a peer's status down; one of another chain is to blame.
     pub(super) fn take_status(&mut self, peer: &PeerId, status: &Status) {
         if status.genesis != *self.chain.store().genesis().as_bytes() {
             self.blame(peer, Offence::WrongChain);

@@ -9,13 +9,13 @@ use lyceum_protocol::ChainName;
 /// The least cap on a direction, in bytes a second: the engine's limiter can't pass a chunk of 16 KiB that is more than one second's worth,
 /// and then passes nothing at all.
 pub const RATE_BPS_MIN: u32 = 16_384;
-/// The torrents that are live at once, by default: each costs a ticker of 100 ms, so that 100 cost half a percent of a core.
+/// The torrents that are live at once, by default: each costs a ticker of 100 ms, 100 of them about a percent of a core.
 pub const LIVE_MAX: usize = 100;
 /// The incoming connections at once, by default. Each costs two more sockets and the front's buffers.
 pub const CONNECTIONS_MAX: usize = 200;
 /// No byte for so long: then other holders are tried.
 pub const STALL: Duration = Duration::from_secs(8);
-/// A torrent that has sent nothing for so long sleeps until it is asked for: 100 that are live, but idle, would cost about a percent of a core.
+/// A torrent that has sent nothing for so long sleeps until it is asked for, so that an idle node costs next to nothing.
 pub const SLEEP: Duration = Duration::from_secs(60);
 
 /// How the BitTorrent side runs.
