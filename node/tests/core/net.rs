@@ -31,6 +31,8 @@ pub(crate) struct Net {
     order: u64,
     replies: BTreeMap<ReplyId, (usize, RequestId, usize)>,
     messages: BTreeMap<MessageId, (Topic, Vec<u8>)>,
+    /// Who provides what, as Kademlia would know.
+    providers: BTreeMap<Vec<u8>, BTreeSet<usize>>,
     /// Everything that was done, for the comparison of two runs.
     pub(crate) trace: Vec<String>,
 }
@@ -38,7 +40,7 @@ pub(crate) struct Net {
 pub(crate) struct Node {
     pub(crate) core: Core,
     key: u8,
-    connected: BTreeSet<usize>,
+    pub(crate) connected: BTreeSet<usize>,
     seen: BTreeSet<MessageId>,
     seeds: BTreeMap<SegmentIndex, Option<PathBuf>>,
     files: BTreeMap<PathBuf, Vec<u8>>,
@@ -47,6 +49,8 @@ pub(crate) struct Node {
     pub(crate) notices: Vec<String>,
     pub(crate) bans: Vec<(PeerId, &'static str)>,
     pub(crate) submitted: Vec<Result<TxId, String>>,
+    /// When it searched for the providers of what.
+    pub(crate) searches: Vec<(u64, Vec<u8>)>,
 }
 
 enum Due {
@@ -82,19 +86,25 @@ impl Net {
             order: 0,
             replies: BTreeMap::new(),
             messages: BTreeMap::new(),
+            providers: BTreeMap::new(),
             trace: Vec::new(),
         }
     }
 
     /// Adds a node with an empty disk; gives its number.
     pub(crate) fn add(&mut self, is_miner: bool) -> usize {
+        self.add_with(is_miner, true)
+    }
+
+    /// The same, with torrents or without.
+    pub(crate) fn add_with(&mut self, is_miner: bool, has_torrents: bool) -> usize {
         let i = self.nodes.len();
         let key = u8::try_from(i % 4).unwrap();
         let miner: Option<Address> = is_miner.then(|| forge::address(key));
         let config = CoreConfig {
             miner,
             mempool: MempoolLimits::default(),
-            has_torrents: true,
+            has_torrents,
             seed: [u8::try_from(i).unwrap(); 32],
         };
         let chain = forge::chain(&self.spec);
@@ -111,10 +121,13 @@ impl Net {
             notices: Vec::new(),
             bans: Vec::new(),
             submitted: Vec::new(),
+            searches: Vec::new(),
         });
         self.sides.push(0);
         self.perform(i, actions);
-        self.push(i, 0, due(Event::TorrentListening(torrent_address(i))));
+        if has_torrents {
+            self.push(i, 0, due(Event::TorrentListening(torrent_address(i))));
+        }
         self.push(i, 1, Due::Tick);
         i
     }
@@ -237,8 +250,35 @@ impl Net {
             Action::Mine { template, block } => self.nodes[i].template = Some((template, block)),
             Action::StopMining => self.nodes[i].template = None,
             Action::Notice(notice) => self.note(i, &notice),
-            Action::Provide { .. } | Action::CancelFetch(_) => {}
+            Action::Provide { key, held } => {
+                let providers = self.providers.entry(key).or_default();
+                match held {
+                    true => providers.insert(i),
+                    false => providers.remove(&i),
+                };
+            }
+            Action::FindProviders(key) => self.find(i, key),
+            Action::CancelFetch(_) => {}
             other => self.torrent(i, other),
+        }
+    }
+
+    /// As the network does: tells who provides a key, and connects to them.
+    fn find(&mut self, i: usize, key: Vec<u8>) {
+        self.nodes[i].searches.push((self.now, key.clone()));
+        let found = self.providers.get(&key).cloned().unwrap_or_default();
+        let side = self.sides[i];
+        let found = found.into_iter().filter(|other| *other != i);
+        let found: Vec<_> = found.filter(|other| self.sides[*other] == side).collect();
+        if found.is_empty() {
+            return;
+        }
+        let peers = found.iter().map(|other| peer(*other)).collect();
+        self.push(i, 2 * LATENCY_MS, due(Event::Providers { key, peers }));
+        for other in found {
+            if !self.nodes[i].connected.contains(&other) {
+                self.connect(i, other);
+            }
         }
     }
 
