@@ -4,11 +4,19 @@
 
 mod alone;
 mod child;
+#[path = "../api/ci.rs"]
+mod ci;
 #[path = "../chain/forge.rs"]
 #[allow(dead_code)]
 mod forge;
 mod inside;
 mod liar;
 mod liars;
+mod opening;
+mod outside;
+mod places;
+mod progress;
 mod several;
+mod signals;
+mod space;
 mod spec;
