@@ -2,49 +2,68 @@
 
 use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, mpsc};
 
-use crate::child::{NodeProcess, eventually, folder_of, text};
+use crate::child::{NodeProcess, eventually, folder_of};
 use crate::inside::{Inside, miner, runtime};
 use crate::spec::late_spec;
 
 /// Slow enough that the sync takes some seconds.
 const RATE: [&str; 2] = ["--torrent-download-rate", "32768"];
 
-/// Runs a node on a terminal; what it shows, piece by piece.
-fn on_a_terminal(folder: &Path, bootnode: &str) -> (std::process::Child, mpsc::Receiver<String>) {
-    let script = format!("{}/tests/network/terminal.py", env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new("python3");
-    command.arg(script).arg(env!("CARGO_BIN_EXE_lyceum"));
-    command.args(["node", "--http", "127.0.0.1:0", "--bootnode", bootnode]);
-    command.arg("--chain").arg(folder.join("chain.json"));
-    command.arg("--data-dir").arg(folder.join("data"));
-    command.args([
-        "--torrent-listen",
-        "127.0.0.1:0",
-        "--listen",
-        "/ip4/127.0.0.1/tcp/0",
-    ]);
-    let mut child = command
-        .args(RATE)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut shown = child.stdout.take().unwrap();
-    let (sender, pieces) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut piece = [0; 4_096];
-        while let Ok(length @ 1..) = shown.read(&mut piece) {
-            let text = String::from_utf8_lossy(&piece[..length]).into_owned();
-            print!("{text}");
-            if sender.send(text).is_err() {
-                return;
+/// A node on a terminal; killed when dropped.
+struct OnTerminal {
+    script: Child,
+    pieces: mpsc::Receiver<String>,
+}
+
+impl OnTerminal {
+    fn start(folder: &Path, bootnode: &str) -> Self {
+        let script = format!("{}/tests/network/terminal.py", env!("CARGO_MANIFEST_DIR"));
+        let mut command = Command::new("python3");
+        command.arg(script).arg(env!("CARGO_BIN_EXE_lyceum"));
+        command.args(["node", "--http", "127.0.0.1:0", "--bootnode", bootnode]);
+        command.arg("--chain").arg(folder.join("chain.json"));
+        command.arg("--data-dir").arg(folder.join("data"));
+        command.args(["--torrent-listen", "127.0.0.1:0"]);
+        command.args(["--listen", "/ip4/127.0.0.1/tcp/0"]);
+        let mut script = command
+            .args(RATE)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut shown = script.stdout.take().unwrap();
+        let (sender, pieces) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut piece = [0; 4_096];
+            while let Ok(length @ 1..) = shown.read(&mut piece) {
+                let text = String::from_utf8_lossy(&piece[..length]).into_owned();
+                print!("{text}");
+                if sender.send(text).is_err() {
+                    return;
+                }
             }
-        }
-    });
-    (child, pieces)
+        });
+        Self { script, pieces }
+    }
+
+    /// Presses Ctrl-C, and waits for the end.
+    fn interrupt(&mut self) -> ExitStatus {
+        let pid = self.script.id().to_string();
+        let sent = Command::new("kill").args(["-s", "TERM", &pid]).status();
+        assert!(sent.unwrap().success());
+        eventually("the node ends", || self.script.try_wait().unwrap())
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.script.kill();
+        let _ = self.script.wait();
+    }
 }
 
 /// The numbers of a bar such as `segments: 11 segments to come, 2 on their way, 0.1 MB/s, 32 blocks/s, 5 s left`.
@@ -96,23 +115,21 @@ fn a_sync_is_shown_on_a_terminal_and_logged_elsewhere() {
     assert_eq!(logged.end("INT").code(), Some(0));
 
     let folder = folder_of(&spec);
-    let (mut child, pieces) = on_a_terminal(folder.path(), &bootnode);
+    let mut node = OnTerminal::start(folder.path(), &bootnode);
     let mut shown = String::new();
     let [missing, _, _, blocks, seconds] = eventually("the bar", || {
-        shown.extend(pieces.try_iter());
+        shown.extend(node.pieces.try_iter());
         bar(&shown)
     });
     assert!(missing >= 1.0 && blocks >= 1.0 && seconds >= 1.0);
-    // Text for people around it, in colour.
+    assert_eq!(node.interrupt().code(), Some(0));
+    eventually("what it showed at last", || {
+        shown.extend(node.pieces.try_iter());
+        shown.contains("node stopped").then_some(())
+    });
+    // Text for people around the bar, no JSON.
     assert!(
         shown.contains("node started") && !shown.contains("{\""),
         "{shown}"
     );
-    child.kill().unwrap();
-    child.wait().unwrap();
-    eventually("the node ends with its terminal", || {
-        let data = text(folder.path().join("data"));
-        let status = crate::child::lyceum(&["status", "--data-dir", &data]);
-        status.status.success().then_some(())
-    });
 }

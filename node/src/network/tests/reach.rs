@@ -95,7 +95,12 @@ async fn who_cannot_be_reached_is_reached_by_a_relay() {
         1.0
     );
 
-    let mut third = Node::start(|config| config.discovery.relay_client = true).await;
+    // One that can't be dialled either.
+    let mut third = Node::start(|config| {
+        config.discovery.relay_client = true;
+        config.listen = Vec::new();
+    })
+    .await;
     let circuit = circuit_of(&hidden).unwrap();
     let circuit = circuit.with_p2p(hidden.id()).unwrap();
     third.command(NetworkCommand::Dial(circuit)).await;
