@@ -164,18 +164,14 @@ impl Task {
     /// Dials some providers that are not connected, while the query that told of them still knows where they are.
     fn dial_providers(&mut self, id: QueryId, key: &RecordKey, peers: &[PeerId]) {
         let kept = self.swarm.behaviour_mut().kad.store_mut().providers(key);
-        let strangers = peers.iter().filter(|peer| self.peers.get(peer).is_none());
-        let strangers: Vec<_> = strangers
-            .filter(|peer| !self.bans.has_peer(peer))
-            .copied()
-            .collect();
-        for peer in strangers {
-            let Some(search) = self.provisions.finding.get_mut(&id) else {
-                return;
-            };
-            if search.dialled >= DIALS_MAX {
-                return;
-            }
+        let strangers = peers.iter().copied();
+        let strangers =
+            strangers.filter(|peer| self.peers.get(peer).is_none() && !self.bans.has_peer(peer));
+        let Some(search) = self.provisions.finding.get_mut(&id) else {
+            return;
+        };
+        let left = DIALS_MAX - search.dialled;
+        for peer in strangers.choose_multiple(&mut rand::rng(), left) {
             let told = kept.iter().find(|record| record.provider == peer);
             let addresses = told.map(|record| record.addresses.clone());
             let options = DialOpts::peer_id(peer)

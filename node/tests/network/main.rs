@@ -6,6 +6,9 @@ mod alone;
 mod child;
 #[path = "../api/ci.rs"]
 mod ci;
+#[path = "../torrent/fake.rs"]
+#[allow(dead_code)]
+mod fake;
 #[path = "../chain/forge.rs"]
 #[allow(dead_code)]
 mod forge;
@@ -20,3 +23,4 @@ mod several;
 mod signals;
 mod space;
 mod spec;
+mod wrong_bytes;

@@ -6,6 +6,7 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 
 use lyceum_node::api::{ApiConfig, RateLimit};
+use lyceum_protocol::Amount;
 use percent_encoding::NON_ALPHANUMERIC;
 use serde_json::Value;
 
@@ -119,10 +120,11 @@ fn prometheus_scrapes_two_nodes() {
 
 #[test]
 fn schemathesis_finds_no_answer_that_the_document_does_not_describe() {
-    let (runtime, spec) = (
-        runtime(),
-        Arc::new(spec(|fields| fields.segment_blocks = 2)),
-    );
+    let runtime = runtime();
+    let spec = Arc::new(spec(|fields| {
+        fields.segment_blocks = 2;
+        fields.alloc = [(forge::address(0), Amount::new(1_000_000).unwrap())].into();
+    }));
     let node = Inside::start_with(&runtime, &spec, Vec::new(), |config| {
         config.miner = miner(1, 4_000);
         config.api = ApiConfig {

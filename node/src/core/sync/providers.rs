@@ -1,9 +1,10 @@
 //! Holders that no peer is yet: Kademlia's provider records tell of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use libp2p::PeerId;
 use lyceum_protocol::{InfoHash, SegmentIndex, Timestamp};
+use rand::seq::IndexedRandom as _;
 
 use super::STALL_MS;
 use crate::core::chain::ChainError;
@@ -15,9 +16,9 @@ use crate::core::step::Core;
 const HOLDERS_WANTED: usize = HOLDERS_MAX;
 /// Between two searches, in milliseconds: each asks some 20 nodes. Whoever is found says by its status what else it holds.
 const SEARCH_EVERY_MS: u64 = 1_000;
-/// A segment that nobody holds is searched for again after this long, in milliseconds.
+/// A segment that nobody gives now is searched for again after this long, in milliseconds.
 const AGAIN_NONE_MS: u64 = 10_000;
-/// One that some hold, but few.
+/// One that some give, but few.
 const AGAIN_FEW_MS: u64 = 60_000;
 /// A peer that is found is not asked where it stands more often than this, in milliseconds.
 const STATUS_EVERY_MS: u64 = 1_000;
@@ -34,46 +35,47 @@ pub(super) struct Searches {
 }
 
 impl Core {
-    /// Searches for holders of the first segment that has none, or else of the first that has few.
+    /// Searches for holders of one of these segments: one that nobody gives now, or else one that few hold.
     pub(super) fn search_holders(
         &mut self,
+        wanted: &[SegmentIndex],
         holders: &BTreeMap<PeerId, HeldSegments>,
+        busy: &BTreeSet<(SegmentIndex, PeerId)>,
     ) -> Result<(), ChainError> {
         let now = self.now();
         let is_over = |at: Timestamp, millis| at.saturating_add(millis) <= now;
-        if !self
-            .sync
-            .searches
-            .last
-            .is_none_or(|last| is_over(last, SEARCH_EVERY_MS))
-        {
+        let last = self.sync.searches.last;
+        if last.is_some_and(|last| !is_over(last, SEARCH_EVERY_MS)) {
             return Ok(());
         }
         let (boundaries, damaged) = (&self.sync.boundaries, &self.damaged);
         let searched = &mut self.sync.searches.by_segment;
         searched.retain(|index, _| boundaries.contains_key(index) || damaged.contains(index));
-        let searched = &self.sync.searches.by_segment;
-        let wanted = self.wanted().into_iter().take(WINDOW_SEGMENTS);
-        let due = wanted.filter_map(|index| {
-            let count = holders.values().filter(|held| held.holds(index)).count();
-            let again = match count {
-                0 => AGAIN_NONE_MS,
-                _ => AGAIN_FEW_MS,
+        let (mut given_by_none, mut given_by_few) = (Vec::new(), Vec::new());
+        for index in wanted.iter().take(WINDOW_SEGMENTS) {
+            let held = holders.iter().filter(|(_, held)| held.holds(*index));
+            let free = held.filter(|(peer, _)| !busy.contains(&(*index, **peer)));
+            let (list, again) = match free.count() {
+                0 => (&mut given_by_none, AGAIN_NONE_MS),
+                count if count < HOLDERS_WANTED => (&mut given_by_few, AGAIN_FEW_MS),
+                _ => continue,
             };
-            let is_due = searched
-                .get(&index)
-                .is_none_or(|(at, _)| is_over(*at, again));
-            (count < HOLDERS_WANTED && is_due).then_some((count > 0, index))
-        });
-        let Some((_, index)) = due.min() else {
+            let before = searched.get(index);
+            if before.is_none_or(|(at, _)| is_over(*at, again)) {
+                list.push(*index);
+            }
+        }
+        // At random, so that not all newcomers look for the same one.
+        let none = given_by_none.choose(&mut self.rng);
+        let Some(index) = none.or_else(|| given_by_few.choose(&mut self.rng)) else {
             return Ok(());
         };
-        let Some(metainfo) = self.metainfo_of(index)? else {
+        let Some(metainfo) = self.metainfo_of(*index)? else {
             return Ok(());
         };
         let key = metainfo.info_hash();
         self.sync.searches.last = Some(now);
-        self.sync.searches.by_segment.insert(index, (now, key));
+        self.sync.searches.by_segment.insert(*index, (now, key));
         self.act(Action::FindProviders(key.as_bytes().to_vec()));
         Ok(())
     }
