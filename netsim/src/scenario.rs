@@ -9,13 +9,14 @@ use serde::Deserialize;
 use crate::wire::{Link, NODES_MAX};
 
 /// The scenarios that come with netsim, by name.
-pub(crate) const SHIPPED: [(&str, &str); 6] = [
+pub(crate) const SHIPPED: [(&str, &str); 7] = [
     ("smoke", include_str!("../scenarios/smoke.toml")),
     ("late-join", include_str!("../scenarios/late-join.toml")),
     ("partition", include_str!("../scenarios/partition.toml")),
     ("crash", include_str!("../scenarios/crash.toml")),
     ("flash-crowd", include_str!("../scenarios/flash-crowd.toml")),
     ("churn", include_str!("../scenarios/churn.toml")),
+    ("liars", include_str!("../scenarios/liars.toml")),
 ];
 
 /// A scenario's file.
@@ -63,6 +64,7 @@ struct AtFields {
     join: Option<Vec<String>>,
     kill: Option<String>,
     start: Option<String>,
+    lie: Option<Vec<String>>,
 }
 
 impl TryFrom<AtFields> for At {
@@ -75,6 +77,7 @@ impl TryFrom<AtFields> for At {
             fields.join.map(Fault::Join),
             fields.kill.map(Fault::Kill),
             fields.start.map(Fault::Start),
+            fields.lie.map(Fault::Lie),
         ];
         let mut faults = faults.into_iter().flatten();
         match (faults.next(), faults.next()) {
@@ -82,7 +85,7 @@ impl TryFrom<AtFields> for At {
                 second: fields.second,
                 fault,
             }),
-            _ => Err("want one of split, heal = true, join, kill and start"),
+            _ => Err("want one of split, heal = true, join, kill, start and lie"),
         }
     }
 }
@@ -100,6 +103,8 @@ pub(crate) enum Fault {
     Kill(String),
     /// It is started again.
     Start(String),
+    /// Liars come, one for each of these kinds of lies, by which they are named.
+    Lie(Vec<String>),
 }
 
 /// What must hold.
@@ -141,6 +146,12 @@ impl Scenario {
         Ok(scenario)
     }
 
+    /// Does anybody lie?
+    pub(crate) fn has_liars(&self) -> bool {
+        let mut faults = self.at.iter().map(|at| &at.fault);
+        faults.any(|fault| matches!(fault, Fault::Lie(_)))
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             (1..=self.nodes).contains(&self.miners),
@@ -156,31 +167,41 @@ impl Scenario {
             "want up to 1000 calls a second"
         );
         self.link.check()?;
+        self.check_names()
+    }
+
+    /// Is everybody there, and once, who is named?
+    fn check_names(&self) -> anyhow::Result<()> {
         let mut known: BTreeSet<_> = (1..=self.nodes).map(|at| format!("node{at}")).collect();
+        let mut liars = BTreeSet::new();
         for At { second, fault } in &self.at {
             anyhow::ensure!(
                 (0.0..=self.seconds).contains(second),
                 "second {second} is not within the scenario"
             );
-            let named: Vec<&String> = match fault {
-                Fault::Split(parts) => parts.iter().flatten().collect(),
-                Fault::Kill(name) | Fault::Start(name) => vec![name],
-                Fault::Heal => Vec::new(),
-                Fault::Join(names) => {
+            let (named, may_lie): (Vec<&String>, _) = match fault {
+                Fault::Split(parts) => (parts.iter().flatten().collect(), true),
+                Fault::Kill(name) | Fault::Start(name) => (vec![name], false),
+                Fault::Heal => continue,
+                Fault::Join(names) | Fault::Lie(names) => {
                     for name in names {
-                        let is_plain = name.bytes().all(|c| c.is_ascii_alphanumeric());
+                        let is_plain =
+                            name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
                         anyhow::ensure!(
-                            is_plain && !name.is_empty(),
-                            "{name:?}: a node's name is letters and digits"
+                            is_plain && !name.is_empty() && !name.starts_with('-'),
+                            "{name:?}: a name is letters, digits and hyphens"
                         );
+                        if matches!(fault, Fault::Lie(_)) {
+                            liars.insert(name.clone());
+                        }
                         anyhow::ensure!(known.insert(name.clone()), "{name} is there already");
                     }
-                    Vec::new()
+                    continue;
                 }
             };
             for name in named {
                 anyhow::ensure!(
-                    known.contains(name),
+                    known.contains(name) && (may_lie || !liars.contains(name)),
                     "at second {second} there is no {name}"
                 );
             }
@@ -221,6 +242,14 @@ mod tests {
             ("[[at]]\nsecond = 5\njoin = [\"node2\"]", "already"),
             ("[[at]]\nsecond = 5\njoin = [\"../x\"]", "letters"),
             ("[[at]]\nsecond = 5\nexplode = true", "explode"),
+            (
+                "[[at]]\nsecond = 5\nlie = [\"boast\", \"boast\"]",
+                "already",
+            ),
+            (
+                "[[at]]\nsecond = 5\nlie = [\"boast\"]\n[[at]]\nsecond = 6\nkill = \"boast\"",
+                "no boast",
+            ),
             (
                 "[[at]]\nsecond = 5\nheal = true\nkill = \"node1\"",
                 "one of",

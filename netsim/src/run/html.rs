@@ -45,6 +45,7 @@ pub(super) fn page(report: &Report) -> String {
     );
     let _ = write!(page, "<p>{packets}</p>");
     faults(&mut page, report);
+    liars(&mut page, report);
     over_time(&mut page, report, "Height over time", |point| {
         point.height as f64
     });
@@ -74,6 +75,23 @@ fn faults(page: &mut String, report: &Report) {
             "<tr><td>{second} s</td><td>{}</td></tr>",
             escape(fault)
         );
+    }
+    page.push_str("</table>");
+}
+
+fn liars(page: &mut String, report: &Report) {
+    if report.liars.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Liars</h2><table><tr><th>lie</th><th>told</th><th>banned by</th></tr>");
+    for (name, exposure) in &report.liars {
+        let told: Vec<_> = exposure.told.iter().map(String::as_str).collect();
+        let bans = exposure.banned_by.iter();
+        let bans: Vec<_> = bans
+            .map(|(node, reason)| format!("{node}: {reason}"))
+            .collect();
+        let cells = [name, &told.join(", "), &bans.join(", ")].map(|cell| escape(cell));
+        let _ = write!(page, "<tr><td>{}</td></tr>", cells.join("</td><td>"));
     }
     page.push_str("</table>");
 }
