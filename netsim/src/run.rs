@@ -39,7 +39,7 @@ Each node is a process in a network namespace of its own; netsim forwards what t
 and partitions. That needs root, `ip` (iproute2) and /dev/net/tun. The exit status is 0 only if all nodes agree in the end, no honest node has
 banned another, every liar is banned by all that it lied to, and all that the scenario expects holds.
 
-Scenarios with liars need `lyceum-liar`: cargo build -p lyceum-node --example lyceum-liar
+Scenarios with liars need their program: cargo build -p lyceum-node --example lyceum-liar (`make scenario` does it)
 
 Examples:
   netsim list
