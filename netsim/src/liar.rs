@@ -174,12 +174,11 @@ mod tests {
 
     #[test]
     fn a_liar_that_somebody_trusts_or_nobody_hears_is_a_fault() {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned());
+        let [one, two, late] = ["node1", "node2", "late"].map(str::to_owned);
+        let banned_by = [&one, &two, &late].map(|node| (node.clone(), "work".to_owned()));
         let mut exposure = Exposure {
-            told: names(&["node1", "node2"]).collect(),
-            banned_by: names(&["node1", "node2", "late"])
-                .map(|node| (node, "work".to_owned()))
-                .collect(),
+            told: [one, two].into(),
+            banned_by: banned_by.into(),
         };
         assert_eq!(exposure.faults("no-work"), Vec::<String>::new());
         exposure.banned_by.remove("node2");

@@ -185,8 +185,7 @@ impl Scenario {
                 Fault::Heal => continue,
                 Fault::Join(names) | Fault::Lie(names) => {
                     for name in names {
-                        let is_plain =
-                            name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+                        let is_plain = name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
                         anyhow::ensure!(
                             is_plain && !name.is_empty() && !name.starts_with('-'),
                             "{name:?}: a name is letters, digits and hyphens"

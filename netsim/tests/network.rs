@@ -102,7 +102,10 @@ transactions = 20
 #[test]
 fn a_scenario_is_played_or_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let (scenario, report) = (folder.path().join("mine.toml"), folder.path().join("report"));
+    let (scenario, report) = (
+        folder.path().join("mine.toml"),
+        folder.path().join("report"),
+    );
     std::fs::write(&scenario, SCENARIO).unwrap();
     let liar = Path::new(env!("CARGO_BIN_EXE_netsim")).with_file_name("examples/lyceum-liar");
     let build = "cargo build -p lyceum-node --example lyceum-liar";

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
-use lyceum_node::core::{Chain, Imported};
 use lyceum_node::core::wire::{Boundary, Refusal, Request, Response, Status};
+use lyceum_node::core::{Chain, Imported};
 use lyceum_node::network::{
     Network, NetworkCommand, NetworkConfig, NetworkEvent, RequestId, Timing, Topic,
 };
@@ -250,7 +250,11 @@ impl Liar {
     /// Where it is found, once it listens.
     pub(crate) fn address(&self) -> Option<Multiaddr> {
         let address = self.network.view.borrow().listen.first()?.clone();
-        Some(address.with_p2p(self.network.peer_id).unwrap_or_else(|named| named))
+        Some(
+            address
+                .with_p2p(self.network.peer_id)
+                .unwrap_or_else(|named| named),
+        )
     }
 
     /// Answers what was asked, and lies once more.

@@ -206,7 +206,10 @@ fn who_seeds_wrong_bytes_is_banned() {
     eventually("it has the chain", || {
         (newcomer.height() >= want).then_some(())
     });
-    assert_eq!(newcomer.bans().into_keys().collect::<Vec<_>>(), [liar.name()]);
+    assert_eq!(
+        newcomer.bans().into_keys().collect::<Vec<_>>(),
+        [liar.name()]
+    );
     newcomer.stop(&honest.runtime);
     liar.stop(&honest.runtime);
     honest.stop();

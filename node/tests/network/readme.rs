@@ -88,10 +88,7 @@ fn the_worked_example_works() {
         let line = line.replace("127.0.0.1:8650", &node.http);
         line.replace("tx send", &format!("tx send --http {}", node.http))
     };
-    let said: Vec<_> = client
-        .iter()
-        .map(|line| reader.run(&there(line)))
-        .collect();
+    let said: Vec<_> = client.iter().map(|line| reader.run(&there(line))).collect();
     let at = client.iter().position(|line| line.contains("learning/nft"));
     let certificate: Value = serde_json::from_str(&said[at.unwrap()]).unwrap();
     assert_eq!(certificate["name"], "Certificate of completion");
