@@ -134,7 +134,16 @@ impl Task {
             .address()
             .map(|(address, is_outbound)| (address.clone(), is_outbound));
         match info.protocols.contains(&self.names.kad) {
-            true => self.learn(id, &info.listen_addrs),
+            true => {
+                self.learn(id, &info.listen_addrs);
+                // Where it was found is good, too: a name has no IP by which its private addresses could be judged.
+                if let Some((address, true)) = &link {
+                    self.swarm
+                        .behaviour_mut()
+                        .kad
+                        .add_address(&id, address.clone());
+                }
+            }
             false => drop(self.swarm.behaviour_mut().kad.remove_peer(&id)),
         }
         if let Some((address, is_outbound)) = link.filter(|_| is_new) {

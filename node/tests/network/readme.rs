@@ -99,7 +99,7 @@ fn the_worked_example_works() {
 
     let said: Vec<_> = alone.iter().map(|line| reader.run(line)).collect();
     assert_eq!(said.len(), 3);
-    assert!(said[0].starts_with("Hello"), "{said:?}");
+    assert!(said[0].starts_with("Hi"), "{said:?}");
     let result: Value = serde_json::from_str(&said[2]).unwrap();
     assert_eq!(result["ok"], true);
 }
