@@ -151,7 +151,7 @@ impl<'a> Play<'a> {
             let next = Instant::now() + LOOK_EVERY;
             let now = self.started.elapsed().as_secs_f64();
             while let Some(at) = ahead.next_if(|at| at.second <= now) {
-                eprintln!("{now:>6.1} s  {:?}", at.fault);
+                eprintln!("{now:>6.1} s  {}", at.fault);
                 self.happen(at.fault)?;
             }
             self.sample()?;

@@ -1,6 +1,7 @@
 //! Scenarios: a network, what happens to it and when, and what must hold in the end.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -105,6 +106,22 @@ pub(crate) enum Fault {
     Start(String),
     /// Liars come, one for each of these kinds of lies, by which they are named.
     Lie(Vec<String>),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Split(parts) => {
+                let parts: Vec<_> = parts.iter().map(|names| names.join(", ")).collect();
+                write!(f, "split: {}", parts.join(" | "))
+            }
+            Self::Heal => f.write_str("heal"),
+            Self::Join(names) => write!(f, "join: {}", names.join(", ")),
+            Self::Kill(name) => write!(f, "kill: {name}"),
+            Self::Start(name) => write!(f, "start: {name}"),
+            Self::Lie(names) => write!(f, "lie: {}", names.join(", ")),
+        }
+    }
 }
 
 /// What must hold.

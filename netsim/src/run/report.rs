@@ -88,7 +88,7 @@ impl Report {
         let faults = scenario
             .at
             .iter()
-            .map(|at| (at.second, format!("{:?}", at.fault)));
+            .map(|at| (at.second, at.fault.to_string()));
         let by_source = views.iter().map(|view| (view.name.clone(), sources(view)));
         Self {
             scenario: name.to_owned(),
