@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use lyceum_protocol::Metainfo;
+use tokio::net::TcpListener;
 
 use crate::fake::{Fake, serve_all};
 
@@ -30,7 +31,9 @@ impl Garbage {
                 chunks: usize::MAX,
             })
         };
-        let at = serve_all(at, find).await;
+        let listener = TcpListener::bind(at).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        serve_all(listener, find);
         Self {
             at,
             lengths,

@@ -138,7 +138,11 @@ impl Forger {
             height: tree.tip_height().get(),
             work: work.get().to_be_bytes(),
             segments: view.sealed_segments().unwrap().get(),
-            torrent: self.garbage.as_ref().map(|garbage| garbage.at),
+            // Not where the bytes come from: it must be found out all the same.
+            torrent: self
+                .garbage
+                .as_ref()
+                .map(|garbage| (garbage.at.ip(), 1).into()),
             ..self.modest()
         }
     }

@@ -9,10 +9,9 @@ use lyceum_protocol::ChainSpec;
 use tokio::runtime::Runtime;
 
 use crate::child::eventually;
-use crate::garbage::Garbage;
 use crate::inside::{Inside, miner, runtime};
-use crate::liar::{Home, Liar, Wanted};
-use crate::lies::{BOAST, GOSSIP, Kind, TALK, WRONG_BYTES};
+use crate::liar::{Home, Liar};
+use crate::lies::{BOAST, GOSSIP, Kind, TALK};
 use crate::spec::spec;
 
 /// An honest miner, and one who follows it.
@@ -50,18 +49,9 @@ impl Honest {
 
     /// A liar's home, beside one of the nodes that it knows.
     fn home(&self, victim: &Inside) -> Home {
-        let reader = victim.node.handle().reader.clone();
-        let lines = move |wanted| {
-            let view = reader.read();
-            let line = match wanted {
-                Wanted::At(height) => view.line_at(height),
-                Wanted::Of(hash) => view.line(&hash),
-            };
-            line.unwrap()
-        };
         Home {
             spec: (*self.spec).clone(),
-            lines: Box::new(lines),
+            lines: victim.lines(),
             victims: vec![victim.address()],
             listen: Vec::new(),
             garbage: None,
@@ -174,43 +164,6 @@ fn who_claims_work_without_blocks_is_not_followed() {
     let bans = honest.nodes.each_ref().map(Inside::bans);
     let mut banned = bans.iter().flat_map(BTreeMap::keys);
     assert!(banned.all(|name| *name == liar.name()));
-    liar.stop(&honest.runtime);
-    honest.stop();
-}
-
-/// A newcomer that meets a holder of wrong bytes first bans it, and takes nothing from it; then it gets the chain from the honest.
-#[test]
-fn who_seeds_wrong_bytes_is_banned() {
-    let honest = Honest::start();
-    honest.go_on(2 * u64::from(honest.spec.segment_blocks));
-    let loopback = ([127, 0, 0, 1], 0).into();
-    let home = Home {
-        victims: Vec::new(),
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-        garbage: Some(honest.runtime.block_on(Garbage::start(loopback))),
-        ..honest.home(&honest.nodes[0])
-    };
-    let mut liar = Liar::start(&honest.runtime, home, WRONG_BYTES.lie);
-    let address = eventually("it listens", || liar.address());
-    let newcomer = Inside::start(&honest.runtime, &honest.spec, vec![address], None);
-    let reason = eventually("it is banned", || {
-        liar.act();
-        newcomer.bans().remove(&liar.name())
-    });
-    assert_eq!(reason, WRONG_BYTES.reason);
-    assert!(liar.told.contains(&newcomer.node.addresses().peer_id));
-    assert_eq!(newcomer.imported("torrent"), 0.0);
-    let first = honest.nodes[0].address();
-    let newcomer = newcomer.restart(&honest.runtime, vec![first], None);
-    let want = honest.nodes[0].height();
-    eventually("it has the chain", || {
-        (newcomer.height() >= want).then_some(())
-    });
-    assert_eq!(
-        newcomer.bans().into_keys().collect::<Vec<_>>(),
-        [liar.name()]
-    );
-    newcomer.stop(&honest.runtime);
     liar.stop(&honest.runtime);
     honest.stop();
 }

@@ -21,3 +21,4 @@ mod lies;
 mod readme;
 mod several;
 mod spec;
+mod wrong_bytes;

@@ -11,10 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 /// Far beyond what anything in here takes: a test that waits for so long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-const UNCHOKE: u8 = 1;
-const BITFIELD: u8 = 5;
-const REQUEST: u8 = 6;
-const PIECE: u8 = 7;
+pub(crate) const UNCHOKE: u8 = 1;
+pub(crate) const HAVE: u8 = 4;
+pub(crate) const BITFIELD: u8 = 5;
+pub(crate) const REQUEST: u8 = 6;
+pub(crate) const PIECE: u8 = 7;
 
 /// What a fake holder does with requests.
 #[derive(Clone)]
@@ -35,9 +36,17 @@ pub(crate) fn handshake(info_hash: &[u8; 20]) -> Vec<u8> {
 impl Fake {
     /// Listens on loopback, and serves one torrent to whoever comes.
     pub(crate) async fn serve(self, metainfo: &Metainfo) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        self.serve_at(listener, metainfo);
+        addr
+    }
+
+    /// Serves one torrent to whoever has come, or comes.
+    pub(crate) fn serve_at(self, listener: TcpListener, metainfo: &Metainfo) {
         let hash = *metainfo.info_hash().as_bytes();
         let find = move |asked: &[u8; 20], _: SocketAddr| (*asked == hash).then(|| self.clone());
-        serve_all(([127, 0, 0, 1], 0).into(), find).await
+        serve_all(listener, find);
     }
 
     async fn talk(self, mut stream: TcpStream, hash: &[u8; 20]) -> std::io::Result<()> {
@@ -64,13 +73,11 @@ impl Fake {
     }
 }
 
-/// Listens at an address, and serves whoever comes with what `find` has for an infohash and the one who asks for it.
-pub(crate) async fn serve_all(
-    at: SocketAddr,
+/// Serves whoever comes with what `find` has for an infohash and the one who asks for it.
+pub(crate) fn serve_all(
+    listener: TcpListener,
     find: impl Fn(&[u8; 20], SocketAddr) -> Option<Fake> + Send + Sync + 'static,
-) -> SocketAddr {
-    let listener = TcpListener::bind(at).await.unwrap();
-    let addr = listener.local_addr().unwrap();
+) {
     let find = Arc::new(find);
     tokio::spawn(async move {
         while let Ok((mut stream, from)) = listener.accept().await {
@@ -84,10 +91,9 @@ pub(crate) async fn serve_all(
             });
         }
     });
-    addr
 }
 
-async fn send(stream: &mut TcpStream, kind: u8, parts: &[&[u8]]) -> std::io::Result<()> {
+pub(crate) async fn send(stream: &mut TcpStream, kind: u8, parts: &[&[u8]]) -> std::io::Result<()> {
     let body = parts.concat();
     stream.write_u32(body.len() as u32 + 1).await?;
     stream.write_u8(kind).await?;

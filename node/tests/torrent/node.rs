@@ -11,7 +11,7 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
-use super::fake::PATIENCE;
+pub(crate) use super::fake::PATIENCE;
 
 pub(crate) const PIECE: usize = PIECE_BYTES;
 
