@@ -287,6 +287,11 @@ impl Liar {
         if !self.connected.is_empty() {
             self.tell();
         }
+        // Who found out has hung up already.
+        let garbage = self.forger.garbage.as_ref();
+        let served = garbage.map(Garbage::served).unwrap_or_default();
+        let peers = served.iter().filter_map(|ip| self.ips.get(ip));
+        self.told.extend(peers);
     }
 
     fn answer(&mut self, peer: PeerId, request: &Request) -> Response {
@@ -329,13 +334,7 @@ impl Liar {
                     self.told.insert(peer);
                 }
             }
-            Lie::Answer(_) => {}
-            Lie::Serve => {
-                let garbage = self.forger.garbage.as_ref();
-                let served = garbage.map(Garbage::served).unwrap_or_default();
-                let peers = served.iter().filter_map(|ip| self.ips.get(ip));
-                self.told.extend(peers);
-            }
+            Lie::Answer(_) | Lie::Serve => {}
         }
     }
 
