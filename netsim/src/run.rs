@@ -17,7 +17,7 @@ use crate::scenario::{At, Fault, SHIPPED, Scenario};
 use crate::stage::{Common, Stage};
 use crate::stop::Stop;
 use crate::watch::{best, look};
-use crate::wire::Wire;
+use crate::wire::{Wire, check_rights};
 
 mod html;
 mod report;
@@ -78,6 +78,7 @@ impl Run {
             true => Some(find_liar(self.liar.clone())?),
             false => None,
         };
+        check_rights()?;
         self.common.perform(|stage| {
             let report = Play::start(&self, scenario, liar, stage)?.run()?;
             if let Some(dir) = &self.report {

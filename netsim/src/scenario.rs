@@ -149,9 +149,10 @@ impl Scenario {
         let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
         let text = match shipped {
             Some((_, text)) => (*text).to_owned(),
-            None => std::fs::read_to_string(Path::new(name)).with_context(|| {
-                format!("{name}: no such file, and no scenario of `netsim list`")
-            })?,
+            None if !Path::new(name).exists() => {
+                anyhow::bail!("{name}: no such file, and no scenario of `netsim list`")
+            }
+            None => std::fs::read_to_string(name).with_context(|| name.to_owned())?,
         };
         Self::parse(&text).with_context(|| name.to_owned())
     }

@@ -92,9 +92,11 @@ pub(crate) fn find(
         Some(path) => path,
         None => std::env::current_exe()?.with_file_name(beside),
     };
+    let shown = path.display();
+    anyhow::ensure!(
+        path.exists(),
+        "{shown}: no such program; build it with `cargo build -p {package}`, or say where it is with {option}"
+    );
     // A child may run in another folder.
-    std::fs::canonicalize(&path).with_context(|| {
-        let path = path.display();
-        format!("{path}: no such program; build it with `cargo build -p {package}`, or say where it is with {option}")
-    })
+    std::fs::canonicalize(&path).with_context(|| shown.to_string())
 }

@@ -39,16 +39,24 @@ pub(crate) struct Wire {
     namespaces: Vec<String>,
 }
 
+/// Fails where the user may make no such network.
+///
+/// # Errors
+/// They are not root.
+pub(crate) fn check_rights() -> anyhow::Result<()> {
+    anyhow::ensure!(
+        rustix::process::geteuid().is_root(),
+        "scenarios run in network namespaces, which only root may make; run it as root (`netsim up` needs none)"
+    );
+    Ok(())
+}
+
 impl Wire {
     /// Makes the network with nobody on it.
     ///
     /// # Errors
-    /// Without root, without `ip`, or where there are too many such networks.
+    /// Without root, `ip` or TUN devices, or where there are too many such networks.
     pub(crate) fn new(seed: u64, link: Link) -> anyhow::Result<Self> {
-        anyhow::ensure!(
-            rustix::process::geteuid().is_root(),
-            "scenarios run in network namespaces, which only root may make; run it as root (`netsim up` needs none)"
-        );
         let (network, own) = open_control()?;
         let (device, control) = (device(network, 0), Ipv4Addr::new(10, network, 255, 1));
         let switch = Switch::start(seed, link)?;
