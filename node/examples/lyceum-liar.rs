@@ -37,7 +37,7 @@ use liar::{Home, Liar, Wanted};
 /// How often it lies.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long the node that it follows may take: where the network is split, it lies on about what it has.
-const ANSWER_WITHIN: Duration = Duration::from_millis(300);
+const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
 /// A peer that lies
 #[derive(Parser)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
@@ -17,6 +18,9 @@ use tokio::runtime::Runtime;
 
 use crate::forge;
 use crate::garbage::Garbage;
+
+/// How often a liar takes the blocks that are new.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
 /// Makes a message to gossip; the number tells one from the next.
 pub(crate) type Gossip = fn(&mut Forger, u64) -> Vec<u8>;
@@ -211,6 +215,7 @@ pub(crate) struct Liar {
     network: Network,
     connected: BTreeSet<PeerId>,
     ips: BTreeMap<IpAddr, PeerId>,
+    followed: Instant,
     lies: u64,
     /// Whom it has told a lie.
     pub(crate) told: BTreeSet<PeerId>,
@@ -223,7 +228,8 @@ impl Liar {
     /// Starts a liar under a new name.
     pub(crate) fn start(runtime: &Runtime, home: Home, lie: Lie) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let forger = Forger::new(&home.spec, home.lines, home.garbage);
+        let mut forger = Forger::new(&home.spec, home.lines, home.garbage);
+        forger.follow();
         let identity = libp2p::identity::Keypair::generate_ed25519();
         let genesis = forger.chain.store().genesis();
         let config = NetworkConfig {
@@ -240,6 +246,7 @@ impl Liar {
             network,
             connected: BTreeSet::new(),
             ips: BTreeMap::new(),
+            followed: Instant::now(),
             lies: 0,
             told: BTreeSet::new(),
             asked: Vec::new(),
@@ -263,6 +270,11 @@ impl Liar {
 
     /// Answers what was asked, and lies once more.
     pub(crate) fn act(&mut self) {
+        // Who asks it must not wait for it to catch up.
+        if self.followed.elapsed() >= FOLLOW_EVERY {
+            self.forger.follow();
+            self.followed = Instant::now();
+        }
         while let Ok(event) = self.network.events.try_recv() {
             match event {
                 NetworkEvent::Connected { peer, address, .. } => {
