@@ -4,6 +4,8 @@
 
 mod alone;
 mod child;
+#[path = "../api/ci.rs"]
+mod ci;
 #[path = "../torrent/fake.rs"]
 #[allow(dead_code)]
 mod fake;
@@ -18,7 +20,13 @@ mod liar;
 mod liars;
 #[allow(dead_code)]
 mod lies;
+mod opening;
+mod outside;
+mod places;
+mod progress;
 mod readme;
 mod several;
+mod signals;
+mod space;
 mod spec;
 mod wrong_bytes;

@@ -83,7 +83,8 @@ fn the_worked_example_works() {
         .env("LYCEUM_LISTEN", "/ip4/127.0.0.1/tcp/0")
         .env("LYCEUM_TORRENT_LISTEN", "127.0.0.1:0")
         .env("LYCEUM_LOG_FORMAT", "json");
-    let node = NodeProcess::spawn(start);
+    let node = NodeProcess::spawn(None, start);
+    node.wait_for("node started");
     let there = |line: &String| {
         let line = line.replace("127.0.0.1:8650", &node.http);
         line.replace("tx send", &format!("tx send --http {}", node.http))
