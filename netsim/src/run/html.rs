@@ -15,7 +15,7 @@ const RIGHT: f64 = 12.0;
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:2rem auto;padding:0 1rem;color:#1a1a2e;background:#fff}\
 h1{margin-bottom:0}h2{margin:2rem 0 .4rem;font-size:1.1rem}pre{background:#f4f4f8;padding:1rem;white-space:pre-wrap;font-size:13px}\
 .good{color:#137333}.bad{color:#b3261e}table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #ddd}\
-td:first-child,th:first-child,.words td,.words th{text-align:left;vertical-align:top}svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#555}\
+td:first-child{white-space:nowrap}td:first-child,th:first-child,.words td,.words th{text-align:left;vertical-align:top}svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#555}\
 .legend span{margin-right:1rem;white-space:nowrap}.legend i{display:inline-block;width:.8em;height:.8em;margin-right:.3em;border-radius:2px}";
 
 /// A line of a plot.
