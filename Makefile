@@ -6,10 +6,11 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TERM_COLOR ?= never
 FUZZ_SECONDS ?= 60
 CRASH_KILLS ?= 200
+NAME ?= smoke
 # Installs what compiling needs, and lends RocksDB's library to the command, compiled once for this machine.
 ROCKSDB = LYCEUM_CACHE="$(CACHE)" .ci/rocksdb
 
-.PHONY: help build test testnet crash bench fuzz fmt lint doc deny clean
+.PHONY: help build test testnet scenario crash bench fuzz fmt lint doc deny clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -24,6 +25,11 @@ test: lint doc deny  ## every quick check: format, lints, documentation, tests
 testnet:         ## a local network of real nodes, live in the terminal
 	@$(ROCKSDB) cargo build --workspace --locked --quiet
 	@"$(CARGO_TARGET_DIR)/debug/netsim" up $(ARGS)
+
+# The liars of one scenario are an example of the node's crate, which no other target builds.
+scenario:        ## play NAME (smoke) on real nodes in network namespaces, as root: make scenario NAME=partition ARGS='--report /tmp/report'
+	@$(ROCKSDB) cargo build --workspace --locked --quiet --bins --example lyceum-liar
+	@"$(CARGO_TARGET_DIR)/debug/netsim" run $(NAME) $(ARGS)
 
 crash:           ## kill an importing process 200 times (CRASH_KILLS), and at every write point
 	LYCEUM_CRASH_KILLS=$(CRASH_KILLS) $(ROCKSDB) cargo test --package lyceum-storage --lib --quiet -- --nocapture crash

@@ -47,12 +47,4 @@ impl Folder {
             let _ = folder.keep();
         }
     }
-
-    /// Deletes it if it is temporary; else says what it is good for.
-    pub(crate) fn end(self) {
-        if let Self::Given(path) = self {
-            let path = path.display();
-            eprintln!("to run a node of it again: lyceum node --config {path}/node1/lyceum.toml");
-        }
-    }
 }

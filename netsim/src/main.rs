@@ -6,14 +6,17 @@
 mod client;
 mod duration;
 mod folder;
+mod liar;
 mod load;
 mod local;
 mod metrics;
 mod node;
+mod nodes;
 mod ports;
 mod process;
 mod run;
 mod scenario;
+mod stage;
 mod stop;
 mod up;
 mod verdict;

@@ -1,22 +1,26 @@
 //! One node: its folder, its settings, its process.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, Status};
+use crate::client::Client;
 use crate::local::{Local, MINE_RATE, write};
 use crate::process::Process;
 use crate::stop::Stop;
+use crate::watch::View;
 
 /// How long a node may take until its API answers.
 const START_WITHIN: Duration = Duration::from_secs(60);
 /// How often a starting node is asked.
 const ASK_EVERY: Duration = Duration::from_millis(100);
+/// Where a node keeps its bans, in its data folder.
+const BANS_FILE: &str = "bans.json";
 /// All nodes of a local network have one address, so that the node's own limit for one address would keep them apart.
 const CONNECTIONS_PER_IP_MAX: u32 = 128;
 
@@ -42,15 +46,10 @@ impl Place {
         }
     }
 
-    /// The same at another address.
-    pub(crate) fn at(self, host: Ipv4Addr) -> Self {
-        Self { host, ..self }
-    }
-
     /// A multiaddress by which other nodes find the one that lives here: TCP, with its peer id.
-    pub(crate) fn multiaddress(&self, status: &Status) -> String {
+    pub(crate) fn multiaddress(&self, peer_id: &str) -> String {
         let (host, port) = (self.host, self.ports.p2p);
-        format!("/ip4/{host}/tcp/{port}/p2p/{}", status.peer_id)
+        format!("/ip4/{host}/tcp/{port}/p2p/{peer_id}")
     }
 }
 
@@ -90,8 +89,25 @@ pub(crate) struct Node {
     pub(crate) http: SocketAddr,
     /// Asks it.
     pub(crate) client: Client,
+    /// Has it not been killed, or been started again?
+    pub(crate) is_up: bool,
+    place: Place,
+    /// Once it has answered.
+    peer_id: Option<String>,
+    data_dir: PathBuf,
     process: Process,
     launch: Launch,
+}
+
+/// A node's `bans.json`.
+#[derive(Debug, Deserialize)]
+struct Bans {
+    peers: BTreeMap<String, Ban>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ban {
+    reason: String,
 }
 
 /// How a node's process is started.
@@ -125,14 +141,10 @@ impl Node {
         let dir = local.dir.join(name);
         std::fs::create_dir_all(&dir)
             .with_context(|| format!("{}: cannot be made", dir.display()))?;
-        let Place {
-            host,
-            ports,
-            before,
-        } = place;
+        let (host, ports, data_dir) = (place.host, place.ports, dir.join("data"));
         let settings = Settings {
             chain: &local.chain_file,
-            data_dir: dir.join("data"),
+            data_dir: data_dir.clone(),
             http: format!("{host}:{}", ports.http),
             listen: [
                 format!("/ip4/{host}/tcp/{}", ports.p2p),
@@ -151,7 +163,7 @@ impl Node {
         write(&config, &format!("{head} {}\n{text}", config.display()))?;
         let launch = Launch {
             lyceum: lyceum.to_owned(),
-            before,
+            before: place.before.clone(),
             config,
             log: dir.join("log"),
         };
@@ -160,6 +172,10 @@ impl Node {
             name: name.to_owned(),
             process: launch.start(name)?,
             client: Client::new(http),
+            is_up: true,
+            place,
+            peer_id: None,
+            data_dir,
             launch,
             http,
         })
@@ -168,6 +184,7 @@ impl Node {
     /// Ends the process at once, as a power failure does.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
+        self.is_up = false;
     }
 
     /// Starts a node that was killed, with what is on its disk.
@@ -176,6 +193,7 @@ impl Node {
     /// Where the program can't be started.
     pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
         self.process = self.launch.start(&self.name)?;
+        self.is_up = true;
         Ok(())
     }
 
@@ -188,12 +206,15 @@ impl Node {
     ///
     /// # Errors
     /// The process has ended, or takes too long, or the user has asked to stop.
-    pub(crate) fn wait_until_up(&mut self, stop: &Stop) -> anyhow::Result<Status> {
+    pub(crate) fn wait_until_up(&mut self, stop: &Stop) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_WITHIN;
         loop {
             self.process.check_alive()?;
             let error = match self.client.status() {
-                Ok(status) => return Ok(status),
+                Ok(status) => {
+                    self.peer_id = Some(status.peer_id);
+                    return Ok(());
+                }
                 Err(error) => error,
             };
             anyhow::ensure!(!stop.is_set(), "asked to stop");
@@ -205,6 +226,40 @@ impl Node {
             }
             std::thread::sleep(ASK_EVERY);
         }
+    }
+
+    /// Its name among libp2p's, once it has answered.
+    pub(crate) fn peer_id(&self) -> Option<&str> {
+        self.peer_id.as_deref()
+    }
+
+    /// Takes its peer id from its answer, if it gave one.
+    pub(crate) fn know(&mut self, view: &View) {
+        if let Some(status) = &view.status {
+            self.peer_id = Some(status.peer_id.clone());
+        }
+    }
+
+    /// Where other nodes find it, once it has answered.
+    pub(crate) fn multiaddress(&self) -> Option<String> {
+        let peer_id = self.peer_id()?;
+        Some(self.place.multiaddress(peer_id))
+    }
+
+    /// The peers that it has banned, with the reasons.
+    ///
+    /// # Errors
+    /// Where its file can't be read.
+    pub(crate) fn bans(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let path = self.data_dir.join(BANS_FILE);
+        if !path.exists() {
+            return Ok(BTreeMap::new()); // it is written with the first ban
+        }
+        let bans = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let bans: Bans =
+            serde_json::from_slice(&bans).with_context(|| path.display().to_string())?;
+        let peers = bans.peers.into_iter();
+        Ok(peers.map(|(peer, ban)| (peer, ban.reason)).collect())
     }
 
     /// The process.
@@ -221,6 +276,7 @@ pub(crate) fn stop_all(nodes: &mut [Node]) -> Vec<anyhow::Error> {
     for node in &*nodes {
         node.process.ask_to_stop();
     }
-    let waits = nodes.iter_mut().map(|node| node.process.wait());
+    let up = nodes.iter_mut().filter(|node| node.is_up);
+    let waits = up.map(|node| node.process.wait());
     waits.filter_map(Result::err).collect()
 }

@@ -1,24 +1,23 @@
 //! `netsim run`: a scenario on real nodes, over netsim's own network.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::client::Client;
-use crate::folder::Folder;
-use crate::load::{Load, Targets};
-use crate::local::{Local, write};
-use crate::node::{Node, Place, Ports, stop_all};
+use crate::liar::{Liar, find_liar};
+use crate::load::Load;
+use crate::local::write;
+use crate::node::{Node, Place, Ports};
+use crate::nodes::Nodes;
 use crate::scenario::{At, Fault, SHIPPED, Scenario};
+use crate::stage::{Common, Stage};
 use crate::stop::Stop;
-use crate::up::find_lyceum;
-use crate::verdict::{Verdict, agree};
-use crate::watch::{View, best, look};
-use crate::wire::Wire;
+use crate::watch::{best, look};
+use crate::wire::{Wire, check_rights};
 
 mod html;
 mod report;
@@ -37,8 +36,10 @@ const PORTS: Ports = Ports {
 /// More help.
 pub(crate) const HELP: &str = "\
 Each node is a process in a network namespace of its own; netsim forwards what they send, with the scenario's latency, jitter, loss, bandwidth
-and partitions. That needs root, `ip` (iproute2) and /dev/net/tun. The exit status is 0 only if all nodes agree in the end, and all that the
-scenario expects holds.
+and partitions. That needs root, `ip` (iproute2) and /dev/net/tun. The exit status is 0 only if all nodes agree in the end, no honest node has
+banned another, every liar is banned by all that it lied to, and all that the scenario expects holds.
+
+Scenarios with liars need their program: cargo build -p lyceum-node --example lyceum-liar (`make scenario` does it)
 
 Examples:
   netsim list
@@ -54,18 +55,11 @@ pub(crate) struct Run {
     /// Write report.json and report.html into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// What the calls and the links' faults follow from
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-    /// Keep all files in this new or empty folder [default: a temporary one, deleted unless something went wrong]
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// The program `lyceum` [default: the one beside netsim]
-    #[arg(long, value_name = "FILE", env = "LYCEUM_BIN")]
-    lyceum: Option<PathBuf>,
-    /// Print the report as JSON; progress goes to standard error
-    #[arg(long)]
-    json: bool,
+    /// The program `lyceum-liar`, for scenarios with liars [default: the one in the folder `examples` beside netsim]
+    #[arg(long, value_name = "FILE", env = "LYCEUM_LIAR")]
+    liar: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// `netsim list`.
@@ -80,33 +74,20 @@ impl Run {
     /// Plays the scenario; true where all went as it should.
     pub(crate) fn run(self) -> anyhow::Result<bool> {
         let scenario = Scenario::read(&self.scenario)?;
-        let stop = Stop::on_signals()?;
-        let lyceum = find_lyceum(self.lyceum.clone())?;
-        let folder = Folder::make(self.dir.clone())?;
-        let path = folder.path()?;
-        let played = Play::start(&self, scenario, &lyceum, &path, stop).and_then(Play::run);
-        let report = match played {
-            Ok(report) => report,
-            Err(error) => {
-                folder.keep();
-                return Err(error.context(format!("see the logs in {}", path.display())));
-            }
+        let liar = match scenario.has_liars() {
+            true => Some(find_liar(self.liar.clone())?),
+            false => None,
         };
-        if let Some(dir) = &self.report {
-            std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-            write(&dir.join("report.json"), &serde_json::to_string(&report)?)?;
-            write(&dir.join("report.html"), &html::page(&report))?;
-        }
-        match self.json {
-            true => println!("{}", serde_json::to_string(&report)?),
-            false => print!("\n{}: {}", report.scenario, report.verdict),
-        }
-        let is_good = report.verdict.is_good();
-        if !is_good {
-            folder.keep();
-            eprintln!("what there is to see lies in {}", path.display());
-        }
-        Ok(is_good)
+        check_rights()?;
+        self.common.perform(|stage| {
+            let report = Play::start(&self, scenario, liar, stage)?.run()?;
+            if let Some(dir) = &self.report {
+                std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+                write(&dir.join("report.json"), &serde_json::to_string(&report)?)?;
+                write(&dir.join("report.html"), &html::page(&report))?;
+            }
+            Ok(report)
+        })
     }
 }
 
@@ -114,14 +95,11 @@ impl Run {
 struct Play<'a> {
     name: &'a str,
     scenario: Scenario,
-    lyceum: &'a Path,
-    local: Local,
-    nodes: Vec<Node>,
+    nodes: Nodes,
+    liars: Vec<Liar>,
+    /// The program that lies.
+    liar: Option<PathBuf>,
     addresses: BTreeMap<String, Ipv4Addr>,
-    /// Nodes that were killed and not started again.
-    down: BTreeSet<String>,
-    bootnodes: Vec<String>,
-    targets: Targets,
     load: Load,
     samples: Vec<Sample>,
     started: Instant,
@@ -134,70 +112,35 @@ impl<'a> Play<'a> {
     fn start(
         run: &'a Run,
         scenario: Scenario,
-        lyceum: &'a Path,
-        dir: &Path,
-        stop: Stop,
+        liar: Option<PathBuf>,
+        stage: Stage,
     ) -> anyhow::Result<Self> {
-        let wire = Wire::new(run.seed, scenario.link)?;
-        eprintln!("{}; files in {}", scenario.about, dir.display());
-        let mut local = Local::create(dir, lyceum, scenario.miners)?;
-        let targets = Targets::default();
-        let people = std::mem::take(&mut local.people);
-        let load = Load::prepare(
-            run.seed,
-            scenario.calls,
-            &local.spec,
-            people,
-            targets.clone(),
-        );
-        let mut play = Self {
+        let seed = run.common.seed;
+        let mut wire = Wire::new(seed, scenario.link)?;
+        eprintln!("{}; files in {}", scenario.about, stage.dir.display());
+        let stop = stage.stop.clone();
+        let mut nodes = Nodes::new(stage, scenario.miners)?;
+        let mut addresses = BTreeMap::new();
+        for at in 0..scenario.nodes {
+            let (name, place) = (format!("node{}", at + 1), plug(&mut wire)?);
+            addresses.insert(name.clone(), place.host);
+            nodes.start(&name, place, (at < scenario.miners).then_some(at))?;
+        }
+        nodes.wait()?;
+        let load = nodes.load(seed, scenario.calls)?;
+        Ok(Self {
             name: &run.scenario,
-            lyceum,
-            local,
-            nodes: Vec::new(),
-            addresses: BTreeMap::new(),
-            down: BTreeSet::new(),
-            bootnodes: Vec::new(),
-            targets,
+            scenario,
+            nodes,
+            liars: Vec::new(),
+            liar,
+            addresses,
             load,
             samples: Vec::new(),
             started: Instant::now(),
             stop,
             wire,
-            scenario,
-        };
-        for at in 0..play.scenario.nodes {
-            play.add(
-                &format!("node{}", at + 1),
-                Some(at).filter(|at| *at < play.scenario.miners),
-            )?;
-            if at == 0 {
-                let status = play.nodes[0].wait_until_up(&play.stop)?;
-                let place = Place::local(PORTS).at(play.addresses["node1"]);
-                play.bootnodes.push(place.multiaddress(&status));
-            }
-        }
-        for at in 0..play.nodes.len() {
-            play.nodes[at].wait_until_up(&play.stop)?;
-            play.targets.add(play.nodes[at].client.clone());
-        }
-        play.load.begin()?;
-        play.started = Instant::now();
-        Ok(play)
-    }
-
-    fn add(&mut self, name: &str, miner: Option<usize>) -> anyhow::Result<()> {
-        let (host, before) = self.wire.plug()?;
-        let place = Place {
-            host,
-            ports: PORTS,
-            before,
-        };
-        let (lyceum, local) = (self.lyceum, &self.local);
-        let node = Node::start(lyceum, local, name, place, miner, &self.bootnodes)?;
-        self.nodes.push(node);
-        self.addresses.insert(name.to_owned(), host);
-        Ok(())
+        })
     }
 
     fn run(mut self) -> anyhow::Result<Report> {
@@ -209,7 +152,7 @@ impl<'a> Play<'a> {
             let next = Instant::now() + LOOK_EVERY;
             let now = self.started.elapsed().as_secs_f64();
             while let Some(at) = ahead.next_if(|at| at.second <= now) {
-                eprintln!("{now:>6.1} s  {:?}", at.fault);
+                eprintln!("{now:>6.1} s  {}", at.fault);
                 self.happen(at.fault)?;
             }
             self.sample()?;
@@ -220,7 +163,7 @@ impl<'a> Play<'a> {
     }
 
     fn node(&mut self, name: &str) -> anyhow::Result<&mut Node> {
-        let mut nodes = self.nodes.iter_mut();
+        let mut nodes = self.nodes.all.iter_mut();
         let node = nodes.find(|node| node.name == name);
         node.with_context(|| format!("there is no {name}"))
     }
@@ -237,38 +180,41 @@ impl<'a> Play<'a> {
             Fault::Heal => self.wire.heal(),
             Fault::Join(names) => {
                 for name in names {
-                    self.add(&name, None)?;
+                    let place = plug(&mut self.wire)?;
+                    self.addresses.insert(name.clone(), place.host);
+                    self.nodes.start(&name, place, None)?;
                 }
             }
-            Fault::Kill(name) => {
-                self.node(&name)?.kill();
-                self.down.insert(name);
-            }
-            Fault::Start(name) => {
-                self.node(&name)?.restart()?;
-                self.down.remove(&name);
+            Fault::Kill(name) => self.node(&name)?.kill(),
+            Fault::Start(name) => self.node(&name)?.restart()?,
+            Fault::Lie(lies) => {
+                self.nodes.wait()?;
+                for lie in lies {
+                    self.lie(&lie)?;
+                }
             }
         }
         Ok(())
     }
 
-    fn clients(&self) -> Vec<(String, Client)> {
-        let up = self
-            .nodes
-            .iter()
-            .filter(|node| !self.down.contains(&node.name));
-        up.map(|node| (node.name.clone(), node.client.clone()))
-            .collect()
+    /// Starts a liar; newcomers know it as they know the first node.
+    fn lie(&mut self, name: &str) -> anyhow::Result<()> {
+        let program = self.liar.as_deref().context("looked for at the start")?;
+        let place = plug(&mut self.wire)?;
+        self.addresses.insert(name.to_owned(), place.host);
+        let Nodes { local, all, .. } = &self.nodes;
+        let follow = all.first().context("there is a first node")?.http;
+        let liar = Liar::start(program, local, name, place, follow, all, &self.stop)?;
+        self.nodes.bootnodes.push(liar.multiaddress()?);
+        self.liars.push(liar);
+        Ok(())
     }
 
     /// Looks at the nodes, and remembers.
-    fn sample(&mut self) -> anyhow::Result<Vec<View>> {
-        for node in &mut self.nodes {
-            if !self.down.contains(&node.name) {
-                node.process().check_alive()?;
-            }
-        }
-        let views = look(&self.clients());
+    fn sample(&mut self) -> anyhow::Result<()> {
+        self.nodes.check_alive()?;
+        self.liars.iter_mut().try_for_each(Liar::check_alive)?;
+        let views = look(&self.nodes.clients());
         let second = self.started.elapsed().as_secs_f64();
         let height = best(&views).map_or(0, |(_, height)| height);
         let last = self.samples.last().map_or(0, |sample| sample.best);
@@ -276,34 +222,45 @@ impl<'a> Play<'a> {
             eprintln!("{second:>6.1} s  height {height}");
         }
         self.samples.push(Sample::new(second, height, &views));
-        Ok(views)
+        Ok(())
     }
 
     fn judge(mut self) -> anyhow::Result<Report> {
         let tally = self.load.stop()?;
-        let clients = self.clients();
-        let mut verdict = Verdict::new(clients.len(), agree(&clients), tally);
-        let views = self.sample()?;
-        if let (Some(common), Some((_, client))) = (&verdict.agreement, clients.first()) {
-            verdict.transactions = client.count_transactions(common.height)?;
-        }
-        verdict.reorganisations = views.iter().map(View::reorganisations).sum();
+        self.sample()?;
+        // What they have said until now counts.
+        self.liars.iter_mut().for_each(Liar::kill);
+        let (mut verdict, views) = self.nodes.judge(tally)?;
         verdict.seconds = self.started.elapsed().as_secs_f64();
+        let (names, mut liars) = (self.nodes.names(), BTreeMap::new());
+        for liar in &self.liars {
+            let exposure = liar.expose(&self.nodes.all, &names)?;
+            verdict.faults.extend(exposure.faults(&liar.name));
+            liars.insert(liar.name.clone(), exposure);
+        }
+        drop(names);
+        verdict.faults.extend(self.nodes.stop());
+        let unmet = report::unmet(&self.scenario, &verdict, &views);
+        verdict.faults.extend(unmet);
+        let shown = (self.samples, liars);
         let packets = self.wire.packets();
-        let unclean = stop_all(&mut self.nodes);
-        verdict
-            .faults
-            .extend(unclean.iter().map(|error| format!("{error:#}")));
-        verdict
-            .faults
-            .extend(report::unmet(&self.scenario, &verdict, &views));
         Ok(Report::new(
             self.name,
             &self.scenario,
             verdict,
-            self.samples,
+            shown,
             &views,
             packets,
         ))
     }
+}
+
+/// A place of its own on the network, where the node's usual ports do.
+fn plug(wire: &mut Wire) -> anyhow::Result<Place> {
+    let (host, before) = wire.plug()?;
+    Ok(Place {
+        host,
+        ports: PORTS,
+        before,
+    })
 }

@@ -1,6 +1,7 @@
 //! Scenarios: a network, what happens to it and when, and what must hold in the end.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -9,13 +10,14 @@ use serde::Deserialize;
 use crate::wire::{Link, NODES_MAX};
 
 /// The scenarios that come with netsim, by name.
-pub(crate) const SHIPPED: [(&str, &str); 6] = [
+pub(crate) const SHIPPED: [(&str, &str); 7] = [
     ("smoke", include_str!("../scenarios/smoke.toml")),
     ("late-join", include_str!("../scenarios/late-join.toml")),
     ("partition", include_str!("../scenarios/partition.toml")),
     ("crash", include_str!("../scenarios/crash.toml")),
     ("flash-crowd", include_str!("../scenarios/flash-crowd.toml")),
     ("churn", include_str!("../scenarios/churn.toml")),
+    ("liars", include_str!("../scenarios/liars.toml")),
 ];
 
 /// A scenario's file.
@@ -63,6 +65,7 @@ struct AtFields {
     join: Option<Vec<String>>,
     kill: Option<String>,
     start: Option<String>,
+    lie: Option<Vec<String>>,
 }
 
 impl TryFrom<AtFields> for At {
@@ -75,6 +78,7 @@ impl TryFrom<AtFields> for At {
             fields.join.map(Fault::Join),
             fields.kill.map(Fault::Kill),
             fields.start.map(Fault::Start),
+            fields.lie.map(Fault::Lie),
         ];
         let mut faults = faults.into_iter().flatten();
         match (faults.next(), faults.next()) {
@@ -82,7 +86,7 @@ impl TryFrom<AtFields> for At {
                 second: fields.second,
                 fault,
             }),
-            _ => Err("want one of split, heal = true, join, kill and start"),
+            _ => Err("want one of split, heal = true, join, kill, start and lie"),
         }
     }
 }
@@ -100,6 +104,24 @@ pub(crate) enum Fault {
     Kill(String),
     /// It is started again.
     Start(String),
+    /// Liars come, one for each of these kinds of lies, by which they are named.
+    Lie(Vec<String>),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Split(parts) => {
+                let parts: Vec<_> = parts.iter().map(|names| names.join(", ")).collect();
+                write!(f, "split: {}", parts.join(" | "))
+            }
+            Self::Heal => f.write_str("heal"),
+            Self::Join(names) => write!(f, "join: {}", names.join(", ")),
+            Self::Kill(name) => write!(f, "kill: {name}"),
+            Self::Start(name) => write!(f, "start: {name}"),
+            Self::Lie(names) => write!(f, "lie: {}", names.join(", ")),
+        }
+    }
 }
 
 /// What must hold.
@@ -127,9 +149,10 @@ impl Scenario {
         let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
         let text = match shipped {
             Some((_, text)) => (*text).to_owned(),
-            None => std::fs::read_to_string(Path::new(name)).with_context(|| {
-                format!("{name}: no such file, and no scenario of `netsim list`")
-            })?,
+            None if !Path::new(name).exists() => {
+                anyhow::bail!("{name}: no such file, and no scenario of `netsim list`")
+            }
+            None => std::fs::read_to_string(name).with_context(|| name.to_owned())?,
         };
         Self::parse(&text).with_context(|| name.to_owned())
     }
@@ -139,6 +162,12 @@ impl Scenario {
         scenario.at.sort_by(|a, b| a.second.total_cmp(&b.second));
         scenario.check()?;
         Ok(scenario)
+    }
+
+    /// Does anybody lie?
+    pub(crate) fn has_liars(&self) -> bool {
+        let mut faults = self.at.iter().map(|at| &at.fault);
+        faults.any(|fault| matches!(fault, Fault::Lie(_)))
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -156,31 +185,40 @@ impl Scenario {
             "want up to 1000 calls a second"
         );
         self.link.check()?;
+        self.check_names()
+    }
+
+    /// Is everybody there, and once, who is named?
+    fn check_names(&self) -> anyhow::Result<()> {
         let mut known: BTreeSet<_> = (1..=self.nodes).map(|at| format!("node{at}")).collect();
+        let mut liars = BTreeSet::new();
         for At { second, fault } in &self.at {
             anyhow::ensure!(
                 (0.0..=self.seconds).contains(second),
                 "second {second} is not within the scenario"
             );
-            let named: Vec<&String> = match fault {
-                Fault::Split(parts) => parts.iter().flatten().collect(),
-                Fault::Kill(name) | Fault::Start(name) => vec![name],
-                Fault::Heal => Vec::new(),
-                Fault::Join(names) => {
+            let (named, may_lie): (Vec<&String>, _) = match fault {
+                Fault::Split(parts) => (parts.iter().flatten().collect(), true),
+                Fault::Kill(name) | Fault::Start(name) => (vec![name], false),
+                Fault::Heal => continue,
+                Fault::Join(names) | Fault::Lie(names) => {
                     for name in names {
-                        let is_plain = name.bytes().all(|c| c.is_ascii_alphanumeric());
+                        let is_plain = name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
                         anyhow::ensure!(
-                            is_plain && !name.is_empty(),
-                            "{name:?}: a node's name is letters and digits"
+                            is_plain && !name.is_empty() && !name.starts_with('-'),
+                            "{name:?}: a name is letters, digits and hyphens"
                         );
+                        if matches!(fault, Fault::Lie(_)) {
+                            liars.insert(name.clone());
+                        }
                         anyhow::ensure!(known.insert(name.clone()), "{name} is there already");
                     }
-                    Vec::new()
+                    continue;
                 }
             };
             for name in named {
                 anyhow::ensure!(
-                    known.contains(name),
+                    known.contains(name) && (may_lie || !liars.contains(name)),
                     "at second {second} there is no {name}"
                 );
             }
@@ -221,6 +259,14 @@ mod tests {
             ("[[at]]\nsecond = 5\njoin = [\"node2\"]", "already"),
             ("[[at]]\nsecond = 5\njoin = [\"../x\"]", "letters"),
             ("[[at]]\nsecond = 5\nexplode = true", "explode"),
+            (
+                "[[at]]\nsecond = 5\nlie = [\"boast\", \"boast\"]",
+                "already",
+            ),
+            (
+                "[[at]]\nsecond = 5\nlie = [\"boast\"]\n[[at]]\nsecond = 6\nkill = \"boast\"",
+                "no boast",
+            ),
             (
                 "[[at]]\nsecond = 5\nheal = true\nkill = \"node1\"",
                 "one of",

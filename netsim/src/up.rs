@@ -1,22 +1,20 @@
 //! `netsim up`: a network on this machine's loopback address, for people to watch.
 
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crate::client::Client;
-use crate::duration;
-use crate::folder::Folder;
-use crate::load::{Load, Tally, Targets};
-use crate::local::Local;
-use crate::metrics::name;
-use crate::node::{Node, Place, Ports, stop_all};
-use crate::ports;
-use crate::stop::Stop;
-use crate::verdict::{Newcomer, Verdict, agree};
-use crate::watch::{View, best, look};
-use anyhow::Context as _;
 use clap::Args;
+
+use crate::duration;
+use crate::load::{Load, Tally};
+use crate::metrics::name;
+use crate::node::{Node, Place, Ports};
+use crate::nodes::Nodes;
+use crate::ports;
+use crate::stage::{Common, Stage};
+use crate::stop::Stop;
+use crate::verdict::{Newcomer, Verdict};
+use crate::watch::{View, best, look};
 
 mod screen;
 
@@ -56,18 +54,8 @@ pub(crate) struct Up {
     /// Calls handed in a second
     #[arg(long, value_name = "N", default_value_t = 8.0, value_parser = rate)]
     rate: f64,
-    /// What the calls follow from: the same seed, the same calls
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-    /// Keep all files in this new or empty folder [default: a temporary one, deleted unless something went wrong]
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// The program `lyceum` [default: the one beside netsim]
-    #[arg(long, value_name = "FILE", env = "LYCEUM_BIN")]
-    lyceum: Option<PathBuf>,
-    /// Print the verdict as JSON; progress goes to standard error
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// How long a network runs; `None`: until asked to stop.
@@ -102,55 +90,26 @@ impl Up {
             self.miners,
             self.nodes
         );
-        let stop = Stop::on_signals()?;
-        let lyceum = find_lyceum(self.lyceum.clone())?;
-        let folder = Folder::make(self.dir.clone())?;
-        let path = folder.path()?;
-        let done = Network::start(&self, &lyceum, &path, stop).and_then(|network| network.run());
-        let verdict = match done {
-            Ok(verdict) => verdict,
-            Err(error) => {
-                folder.keep();
-                return Err(error.context(format!("see the logs in {}", path.display())));
-            }
-        };
-        if self.json {
-            println!("{}", serde_json::to_string(&verdict)?);
-        } else {
-            print!("\n{verdict}");
+        let play = |stage| Network::start(&self, stage)?.run();
+        let is_good = self.common.perform(play)?;
+        if let Some(dir) = self.common.dir.as_ref().filter(|_| is_good) {
+            let dir = std::fs::canonicalize(dir)?;
+            let config = dir.join("node1/lyceum.toml");
+            eprintln!(
+                "to run a node of it again: lyceum node --config {}",
+                config.display()
+            );
         }
-        if verdict.is_good() {
-            folder.end();
-        } else {
-            folder.keep();
-            eprintln!("what there is to see lies in {}", path.display());
-        }
-        Ok(verdict.is_good())
+        Ok(is_good)
     }
-}
-
-/// Finds the program `lyceum`.
-pub(crate) fn find_lyceum(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let path = match given {
-        Some(path) => path,
-        None => std::env::current_exe()?.with_file_name("lyceum"),
-    };
-    // A child may run in another folder.
-    std::fs::canonicalize(&path).with_context(|| {
-        let path = path.display();
-        format!("{path}: no such program; build it with `cargo build -p lyceum-node`, or say where it is with --lyceum FILE")
-    })
 }
 
 /// A network that runs.
 struct Network<'a> {
     up: &'a Up,
-    lyceum: &'a std::path::Path,
-    local: Local,
-    nodes: Vec<Node>,
-    bootnodes: Vec<String>,
-    free: Vec<Place>,
-    targets: Targets,
+    nodes: Nodes,
+    /// Where the newcomer will be.
+    late_place: Place,
     load: Load,
     late: Option<Late>,
     screen: Screen,
@@ -166,57 +125,37 @@ struct Late {
 }
 
 impl<'a> Network<'a> {
-    fn start(
-        up: &'a Up,
-        lyceum: &'a std::path::Path,
-        dir: &std::path::Path,
-        stop: Stop,
-    ) -> anyhow::Result<Self> {
-        let mut screen = Screen::new(up.json);
+    fn start(up: &'a Up, stage: Stage) -> anyhow::Result<Self> {
+        let mut screen = Screen::new(up.common.json);
         let started = Instant::now();
         let (count, miners) = (up.nodes as usize, up.miners as usize);
         screen.say(&format!(
             "{count} nodes, {miners} of them mine; files in {}",
-            dir.display()
+            stage.dir.display()
         ));
-        let mut local = Local::create(dir, lyceum, miners)?;
-        let numbers = ports::free(3 * (count + 1))?;
-        let free = numbers.chunks_exact(3).map(|three| {
+        let stop = stage.stop.clone();
+        let mut nodes = Nodes::new(stage, miners)?;
+        let free = ports::free(3 * (count + 1))?;
+        let place = |at: usize| {
             Place::local(Ports {
-                http: three[0],
-                p2p: three[1],
-                torrent: three[2],
+                http: free[3 * at],
+                p2p: free[3 * at + 1],
+                torrent: free[3 * at + 2],
             })
-        });
-        let mut free: Vec<_> = free.collect();
-        let (mut nodes, mut bootnodes) = (Vec::new(), Vec::new());
+        };
         for at in 0..count {
-            let (name, place) = (format!("node{}", at + 1), free.remove(0));
-            let miner = (at < miners).then_some(at);
-            let mut node = Node::start(lyceum, &local, &name, place.clone(), miner, &bootnodes)?;
-            // The others find the first one by its peer id, which it makes when it starts.
-            if bootnodes.is_empty() {
-                bootnodes.push(place.multiaddress(&node.wait_until_up(&stop)?));
-            }
-            nodes.push(node);
+            let name = format!("node{}", at + 1);
+            nodes.start(&name, place(at), (at < miners).then_some(at))?;
         }
-        let targets = Targets::default();
-        for node in &mut nodes {
-            node.wait_until_up(&stop)?;
-            targets.add(node.client.clone());
+        nodes.wait()?;
+        for node in &nodes.all {
             screen.say(&addresses(node));
         }
-        let people = std::mem::take(&mut local.people);
-        let mut load = Load::prepare(up.seed, up.rate, &local.spec, people, targets.clone());
-        load.begin()?;
+        let load = nodes.load(up.common.seed, up.rate)?;
         Ok(Self {
             up,
-            lyceum,
-            local,
             nodes,
-            bootnodes,
-            free,
-            targets,
+            late_place: place(count),
             load,
             late: None,
             screen,
@@ -250,10 +189,8 @@ impl<'a> Network<'a> {
 
     /// Looks at the nodes, and shows them.
     fn step(&mut self, elapsed: Duration) -> anyhow::Result<()> {
-        for node in &mut self.nodes {
-            node.process().check_alive()?;
-        }
-        let views = look(&self.clients());
+        self.nodes.check_alive()?;
+        let views = look(&self.nodes.clients());
         self.follow_newcomer(&views);
         if self.screen.is_table() {
             let tally = self.load.tally();
@@ -270,13 +207,6 @@ impl<'a> Network<'a> {
         Ok(())
     }
 
-    fn clients(&self) -> Vec<(String, Client)> {
-        let nodes = self.nodes.iter();
-        nodes
-            .map(|node| (node.name.clone(), node.client.clone()))
-            .collect()
-    }
-
     fn print_blocks(&mut self, views: &[View]) {
         let Some((at, height)) = best(views) else {
             return;
@@ -284,14 +214,14 @@ impl<'a> Network<'a> {
         let last = height.min(self.shown + BLOCK_LINES_MAX);
         for height in self.shown + 1..=last {
             // A reorganisation may just have taken it away: next time.
-            let Ok(block) = self.nodes[at].client.block(height) else {
+            let Ok(block) = self.nodes.all[at].client.block(height) else {
                 return;
             };
             let have = views
                 .iter()
                 .filter(|view| view.height() >= Some(height))
                 .count();
-            let miner = self.local.name_of(&block.claims.iss).to_owned();
+            let miner = self.nodes.local.name_of(&block.claims.iss).to_owned();
             self.screen.block(&block, &miner, have, views.len());
             self.shown = height;
         }
@@ -299,26 +229,14 @@ impl<'a> Network<'a> {
 
     /// Starts the newcomer.
     fn join(&mut self) -> anyhow::Result<()> {
-        let views = look(&self.clients());
+        let views = look(&self.nodes.clients());
         let joined_at = best(&views).map_or(0, |(_, height)| height);
-        let place = self
-            .free
-            .pop()
-            .context("ports for one more node were found")?;
         let started = Instant::now();
-        let node = Node::start(
-            self.lyceum,
-            &self.local,
-            "late",
-            place,
-            None,
-            &self.bootnodes,
-        )?;
+        let node = self.nodes.start("late", self.late_place.clone(), None)?;
         self.screen.say(&format!(
             "a newcomer joins at height {joined_at} with an empty disk"
         ));
-        self.screen.say(&addresses(&node));
-        self.nodes.push(node);
+        self.screen.say(&addresses(node));
         self.late = Some(Late {
             started,
             newcomer: Newcomer {
@@ -347,8 +265,8 @@ impl<'a> Network<'a> {
         late.newcomer.blocks_by_source = by_source
             .map(|(source, blocks)| (source, blocks as u64))
             .collect();
-        if let Some(node) = self.nodes.last() {
-            self.targets.add(node.client.clone());
+        if let Some(node) = self.nodes.all.last() {
+            self.nodes.targets.add(node.client.clone());
         }
         self.screen
             .say(&format!("the newcomer is in step after {seconds:.1} s"));
@@ -356,26 +274,11 @@ impl<'a> Network<'a> {
 
     /// Waits for the nodes to agree, counts, and stops them.
     fn judge(mut self, tally: Tally) -> anyhow::Result<Verdict> {
-        let clients = self.clients();
-        let agreement = agree(&clients);
-        let mut verdict = Verdict::new(clients.len(), agreement, tally);
-        let views = look(&clients);
+        let (mut verdict, views) = self.nodes.judge(tally)?;
         self.follow_newcomer(&views);
-        if let (Some(common), Some((_, client))) = (&verdict.agreement, clients.first()) {
-            verdict.transactions = client.count_transactions(common.height)?;
-        }
-        verdict.reorganisations = views.iter().map(View::reorganisations).sum();
         verdict.newcomer = self.late.take().map(|late| late.newcomer);
         verdict.seconds = self.started.elapsed().as_secs_f64();
-        for node in &mut self.nodes {
-            if let Err(error) = node.process().check_alive() {
-                verdict.faults.push(format!("{error:#}"));
-            }
-        }
-        let unclean = stop_all(&mut self.nodes);
-        verdict
-            .faults
-            .extend(unclean.iter().map(|error| format!("{error:#}")));
+        verdict.faults.extend(self.nodes.stop());
         Ok(verdict)
     }
 }

@@ -104,6 +104,12 @@ impl Verdict {
     }
 }
 
+impl AsRef<Self> for Verdict {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 /// Waits until all nodes have the same block at the same height, some blocks past where the network is now.
 ///
 /// # Errors

@@ -6,8 +6,10 @@
 //! It needs root, `ip` (iproute2) and `/dev/net/tun`.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::ops::RangeInclusive;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -20,8 +22,8 @@ mod tun;
 pub(crate) use link::Link;
 use switch::Switch;
 
-/// Netsim's own end, from where it asks the nodes.
-const CONTROL: Ipv4Addr = Ipv4Addr::new(10, 77, 255, 1);
+/// The networks that there may be at once on a machine: each is named by the second byte of its addresses, 10.N.0.0/16.
+const NETWORKS: RangeInclusive<u8> = 77..=108;
 /// Bits of an address that name the network.
 const PREFIX: u8 = 16;
 /// Room for a packet of any tunnel on the way.
@@ -32,34 +34,42 @@ pub(crate) const NODES_MAX: usize = 250;
 /// The network, for as long as it lives.
 pub(crate) struct Wire {
     switch: Arc<Switch>,
+    /// Names it on this machine.
+    network: u8,
     namespaces: Vec<String>,
+}
+
+/// Fails where the user may make no such network.
+///
+/// # Errors
+/// They are not root.
+pub(crate) fn check_rights() -> anyhow::Result<()> {
+    anyhow::ensure!(
+        rustix::process::geteuid().is_root(),
+        "scenarios run in network namespaces, which only root may make; run it as root (`netsim up` needs none)"
+    );
+    Ok(())
 }
 
 impl Wire {
     /// Makes the network with nobody on it.
     ///
     /// # Errors
-    /// Without root, without `ip`, or where another netsim has such a network.
+    /// Without root, `ip` or TUN devices, or where there are too many such networks.
     pub(crate) fn new(seed: u64, link: Link) -> anyhow::Result<Self> {
-        anyhow::ensure!(
-            rustix::process::geteuid().is_root(),
-            "scenarios run in network namespaces, which only root may make; run it as root (`netsim up` needs none)"
-        );
-        let own = tun::open("lyceum-ctl").context(
-            "no TUN device can be made: another `netsim run` is at work, or this machine has no /dev/net/tun",
-        )?;
+        let (network, own) = open_control()?;
+        let (device, control) = (device(network, 0), Ipv4Addr::new(10, network, 255, 1));
         let switch = Switch::start(seed, link)?;
-        ip(&[
-            "addr",
-            "add",
-            &format!("{CONTROL}/{PREFIX}"),
-            "dev",
-            "lyceum-ctl",
-        ])?;
-        ip(&["link", "set", "lyceum-ctl", "mtu", MTU, "up"])?;
-        switch.plug_control(CONTROL, own)?;
+        let address = format!("{control}/{PREFIX}");
+        ip(&["addr", "add", &address, "dev", &device])?;
+        ip(&["link", "set", &device, "mtu", MTU, "up"])?;
+        switch.plug_control(control, own)?;
         let namespaces = Vec::new();
-        Ok(Self { switch, namespaces })
+        Ok(Self {
+            switch,
+            network,
+            namespaces,
+        })
     }
 
     /// Puts a node on the network: gives its address, and what stands before its command.
@@ -69,21 +79,18 @@ impl Wire {
     pub(crate) fn plug(&mut self) -> anyhow::Result<(Ipv4Addr, Vec<OsString>)> {
         let number = self.namespaces.len() + 1;
         let last = u8::try_from(number).ok().filter(|_| number <= NODES_MAX);
-        let address = Ipv4Addr::new(10, 77, 0, last.context("too many nodes")?);
-        let space = format!("lyceum-{}-{number}", std::process::id());
-        let device = format!("lyceum{number}");
-        let own = tun::open(&device)?;
+        let last = last.context("too many nodes")?;
+        let address = Ipv4Addr::new(10, self.network, 0, last);
+        // With the process' id: one that was killed leaves its namespaces behind.
+        let space = format!("lyceum{}-{}-{last}", self.network, std::process::id());
+        let device = device(self.network, last);
+        let own = tun::open(&device).context("no TUN device can be made for a node")?;
         ip(&["netns", "add", &space])?;
         self.namespaces.push(space.clone());
         ip(&["link", "set", &device, "netns", &space])?;
         let inside = |arguments: &[&str]| ip(&[&["-n", &space], arguments].concat());
-        inside(&[
-            "addr",
-            "add",
-            &format!("{address}/{PREFIX}"),
-            "dev",
-            &device,
-        ])?;
+        let own_address = format!("{address}/{PREFIX}");
+        inside(&["addr", "add", &own_address, "dev", &device])?;
         inside(&["link", "set", &device, "mtu", MTU, "up"])?;
         inside(&["link", "set", "lo", "up"])?;
         self.switch.plug(address, own)?;
@@ -117,14 +124,30 @@ impl Drop for Wire {
     }
 }
 
+/// The name of a device: netsim's own is number 0.
+fn device(network: u8, number: u8) -> String {
+    format!("lyceum{network}-{number}")
+}
+
+/// Makes netsim's own end of the first network that nobody has: the kernel gives a name once.
+fn open_control() -> anyhow::Result<(u8, File)> {
+    for network in NETWORKS {
+        match tun::open(&device(network, 0)) {
+            Ok(own) => return Ok((network, own)),
+            Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
+            Err(error) => {
+                return Err(error)
+                    .context("no TUN device can be made: does this machine have /dev/net/tun?");
+            }
+        }
+    }
+    let most = NETWORKS.len();
+    anyhow::bail!("{most} `netsim run` are at work already; wait for one to end")
+}
+
 fn ip(arguments: &[&str]) -> anyhow::Result<()> {
     let done = Command::new("ip").args(arguments).output();
-    let done = done.with_context(|| {
-        format!(
-            "{} cannot be run: install iproute2",
-            Path::new("ip").display()
-        )
-    })?;
+    let done = done.context("ip cannot be run: install iproute2")?;
     let said = String::from_utf8_lossy(&done.stderr);
     anyhow::ensure!(
         done.status.success(),
@@ -133,4 +156,26 @@ fn ip(arguments: &[&str]) -> anyhow::Result<()> {
         said.trim_end()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_networks_stand_side_by_side() {
+        if !rustix::process::geteuid().is_root() {
+            return; // only root may make them
+        }
+        let make = || Wire::new(1, Link::default()).unwrap();
+        let mut wires = [make(), make()];
+        assert_ne!(wires[0].network, wires[1].network);
+        let [one, other] = wires.each_mut().map(|wire| wire.plug().unwrap().0);
+        assert_ne!(one.octets()[1], other.octets()[1]);
+        let spaces = wires.each_ref().map(|wire| wire.namespaces.clone());
+        drop(wires);
+        let left = Command::new("ip").args(["netns", "list"]).output().unwrap();
+        let left = String::from_utf8(left.stdout).unwrap();
+        assert!(spaces.iter().flatten().all(|space| !left.contains(space)));
+    }
 }

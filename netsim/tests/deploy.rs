@@ -122,3 +122,48 @@ fn every_alert_is_tested() {
         assert!(tests.contains(&quiet) && tests.contains(&loud), "{name}");
     }
 }
+
+/// The program `lyceum`, which `cargo test --workspace` puts beside netsim.
+fn lyceum() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_netsim")).with_file_name("lyceum");
+    assert!(path.exists(), "{} is missing", path.display());
+    path
+}
+
+#[test]
+fn containers_and_the_service_set_what_the_node_knows() {
+    let help = Command::new(lyceum()).args(["node", "--help"]).output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    for path in [
+        "deploy/Dockerfile",
+        "deploy/compose.yaml",
+        "deploy/systemd/lyceum.service",
+    ] {
+        let text = read(path);
+        let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        let names: BTreeSet<_> = words.filter(|word| word.starts_with("LYCEUM_")).collect();
+        assert!(names.len() >= 2, "{path}: {names:?}");
+        for name in names {
+            let known = format!("[env: {name}=");
+            assert!(help.contains(&known), "{path}: the node has no {name}");
+        }
+    }
+}
+
+#[test]
+fn systemd_takes_the_unit() {
+    let found = Command::new("systemd-analyze").arg("--version").output();
+    if found.is_err() {
+        return; // no systemd here
+    }
+    let unit = read("deploy/systemd/lyceum.service");
+    let here = unit.replace("/usr/local/bin/lyceum", lyceum().to_str().unwrap());
+    assert_ne!(here, unit);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lyceum.service");
+    std::fs::write(&path, here).unwrap();
+    let mut verify = Command::new("systemd-analyze");
+    let done = verify.arg("verify").arg(&path).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && said.is_empty(), "{said}");
+}

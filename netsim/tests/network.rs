@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // all of it is test code
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -79,14 +79,44 @@ fn a_network_converges_and_a_newcomer_pulls_its_chain_by_torrent() {
     }
 }
 
+/// Three nodes, and a liar among them.
+const SCENARIO: &str = r#"
+about = "Three nodes, and a liar among them"
+nodes = 3
+miners = 1
+seconds = 25
+calls = 4
+
+[link]
+latency_ms = 5
+
+[[at]]
+second = 5
+lie = ["no-work"]
+
+[expect]
+blocks = 5
+transactions = 20
+"#;
+
 #[test]
 fn a_scenario_is_played_or_refused() {
-    let report = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (scenario, report) = (
+        folder.path().join("mine.toml"),
+        folder.path().join("report"),
+    );
+    std::fs::write(&scenario, SCENARIO).unwrap();
+    let liar = Path::new(env!("CARGO_BIN_EXE_netsim")).with_file_name("examples/lyceum-liar");
+    let build = "cargo build -p lyceum-node --example lyceum-liar";
+    assert!(liar.exists(), "{} is missing: {build}", liar.display());
     let mut run = Command::new(env!("CARGO_BIN_EXE_netsim"));
-    run.args(["run", "smoke", "--json", "--report"])
-        .arg(report.path())
-        .env("LYCEUM_BIN", lyceum());
-    let done = run.output().unwrap();
+    run.arg("run").arg(&scenario).args(["--json", "--report"]);
+    run.arg(&report).env("LYCEUM_BIN", lyceum());
+    run.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = run.spawn().unwrap();
+    let id = run.id();
+    let done = run.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&done.stderr);
     if !is_root() {
         assert_eq!(done.status.code(), Some(1));
@@ -99,7 +129,7 @@ fn a_scenario_is_played_or_refused() {
         String::from_utf8_lossy(&done.stdout)
     );
     let printed: Value = serde_json::from_slice(&done.stdout).unwrap();
-    let written = std::fs::read(report.path().join("report.json")).unwrap();
+    let written = std::fs::read(report.join("report.json")).unwrap();
     assert_eq!(printed, serde_json::from_slice::<Value>(&written).unwrap());
     assert_eq!(printed["verdict"]["converged"], true);
     assert!(
@@ -107,9 +137,12 @@ fn a_scenario_is_played_or_refused() {
         "{}",
         printed["packets"]
     );
-    let page = std::fs::read_to_string(report.path().join("report.html")).unwrap();
-    assert!(page.contains("smoke: <span class=\"good\">passed") && page.contains("<polyline"));
+    let all = serde_json::json!({"node1": "work", "node2": "work", "node3": "work"});
+    assert_eq!(printed["liars"]["no-work"]["banned_by"], all);
+    let page = std::fs::read_to_string(report.join("report.html")).unwrap();
+    assert!(page.contains(": <span class=\"good\">passed") && page.contains("<polyline"));
+    assert!(page.contains("<td>no-work</td>"));
     let left = Command::new("ip").args(["netns", "list"]).output().unwrap();
-    let own = format!("lyceum-{}", std::process::id());
+    let own = format!("-{id}-");
     assert!(!String::from_utf8_lossy(&left.stdout).contains(&own));
 }

@@ -17,6 +17,7 @@ fn every_shipped_scenario_is_listed_and_an_unknown_one_refused() {
         "crash",
         "flash-crowd",
         "churn",
+        "liars",
     ] {
         assert!(
             listed
@@ -31,4 +32,16 @@ fn every_shipped_scenario_is_listed_and_an_unknown_one_refused() {
         .unwrap();
     assert_eq!(done.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&done.stderr).contains("netsim list"));
+}
+
+/// Liars are built apart; it says so before it makes anything.
+#[test]
+fn a_scenario_with_liars_needs_their_program() {
+    let done = Command::new(env!("CARGO_BIN_EXE_netsim"))
+        .args(["run", "liars", "--liar", "/nonesuch"])
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(said.contains("--example lyceum-liar"), "{said}");
 }

@@ -15,7 +15,7 @@ const RIGHT: f64 = 12.0;
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:2rem auto;padding:0 1rem;color:#1a1a2e;background:#fff}\
 h1{margin-bottom:0}h2{margin:2rem 0 .4rem;font-size:1.1rem}pre{background:#f4f4f8;padding:1rem;white-space:pre-wrap;font-size:13px}\
 .good{color:#137333}.bad{color:#b3261e}table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #ddd}\
-td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#555}\
+td:first-child{white-space:nowrap}td:first-child,th:first-child,.words td,.words th{text-align:left;vertical-align:top}svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#555}\
 .legend span{margin-right:1rem;white-space:nowrap}.legend i{display:inline-block;width:.8em;height:.8em;margin-right:.3em;border-radius:2px}";
 
 /// A line of a plot.
@@ -45,6 +45,7 @@ pub(super) fn page(report: &Report) -> String {
     );
     let _ = write!(page, "<p>{packets}</p>");
     faults(&mut page, report);
+    liars(&mut page, report);
     over_time(&mut page, report, "Height over time", |point| {
         point.height as f64
     });
@@ -67,13 +68,32 @@ fn faults(page: &mut String, report: &Report) {
     if report.faults.is_empty() {
         return;
     }
-    page.push_str("<h2>What happened</h2><table>");
+    page.push_str("<h2>What happened</h2><table class=\"words\">");
     for (second, fault) in &report.faults {
         let _ = write!(
             page,
             "<tr><td>{second} s</td><td>{}</td></tr>",
             escape(fault)
         );
+    }
+    page.push_str("</table>");
+}
+
+fn liars(page: &mut String, report: &Report) {
+    if report.liars.is_empty() {
+        return;
+    }
+    page.push_str(
+        "<h2>Liars</h2><table class=\"words\"><tr><th>lie</th><th>told</th><th>banned by</th></tr>",
+    );
+    for (name, exposure) in &report.liars {
+        let told: Vec<_> = exposure.told.iter().map(String::as_str).collect();
+        let bans = exposure.banned_by.iter();
+        let bans: Vec<_> = bans
+            .map(|(node, reason)| format!("{node}: {reason}"))
+            .collect();
+        let cells = [name, &told.join(", "), &bans.join(", ")].map(|cell| escape(cell));
+        let _ = write!(page, "<tr><td>{}</td></tr>", cells.join("</td><td>"));
     }
     page.push_str("</table>");
 }
@@ -150,9 +170,12 @@ fn lines(series: &[Series<'_>], marks: &[f64]) -> String {
     let points = || series.iter().flat_map(|series| &series.points);
     let x_max = points().map(|point| point.0).fold(1.0, f64::max);
     let y_max = points().map(|point| point.1).fold(1.0, f64::max);
+    let y_max = *ticks(y_max).last().unwrap_or(&y_max);
     let x = |value: f64| LEFT + value / x_max * (WIDTH - LEFT - RIGHT);
     let y = |value: f64| HEIGHT - BOTTOM - value / y_max * (HEIGHT - BOTTOM - TOP);
-    let mut svg = axes(y_max, |step| format!("{:.0} s", x_max * step));
+    let times = ticks(x_max).into_iter().filter(|time| *time <= x_max);
+    let times: Vec<_> = times.map(|time| (x(time), format!("{time} s"))).collect();
+    let mut svg = axes(y_max, &times);
     for mark in marks {
         let at = x(*mark);
         let _ = write!(
@@ -183,8 +206,9 @@ fn lines(series: &[Series<'_>], marks: &[f64]) -> String {
 
 fn histogram(bars: &[(String, f64)]) -> String {
     let y_max = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
+    let y_max = *ticks(y_max).last().unwrap_or(&y_max);
     let room = (WIDTH - LEFT - RIGHT) / bars.len().max(1) as f64;
-    let mut svg = axes(y_max, |_| String::new());
+    let mut svg = axes(y_max, &[]);
     for (at, (label, value)) in bars.iter().enumerate() {
         let height = value / y_max * (HEIGHT - BOTTOM - TOP);
         let left = LEFT + at as f64 * room;
@@ -202,21 +226,36 @@ fn histogram(bars: &[(String, f64)]) -> String {
     svg + "</svg>"
 }
 
-/// A plot's start: a grid with its labels.
-fn axes(y_max: f64, x_label: impl Fn(f64) -> String) -> String {
+/// Round numbers from 0 up, some four steps of 1, 2 or 5 times a power of ten, the last one no less than `most`.
+fn ticks(most: f64) -> Vec<f64> {
+    let rough = (most / 4.0).max(1.0);
+    let power = 10_f64.powf(rough.log10().floor());
+    let steps = [1.0, 2.0, 5.0].map(|factor| factor * power);
+    let step = steps.into_iter().find(|step| *step >= rough);
+    let step = step.unwrap_or(10.0 * power);
+    (0..=(most / step).ceil() as u32)
+        .map(|at| f64::from(at) * step)
+        .collect()
+}
+
+/// A plot's start: a grid, its labels, and those along it at their places.
+fn axes(y_max: f64, x_labels: &[(f64, String)]) -> String {
     let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">");
-    for step in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        let y = HEIGHT - BOTTOM - step * (HEIGHT - BOTTOM - TOP);
-        let x = LEFT + step * (WIDTH - LEFT - RIGHT);
-        let (right, label) = (WIDTH - RIGHT, short(y_max * step));
+    for tick in ticks(y_max) {
+        let y = HEIGHT - BOTTOM - tick / y_max * (HEIGHT - BOTTOM - TOP);
+        let (right, label) = (WIDTH - RIGHT, short(tick));
         let _ = write!(
             svg,
-            "<path d=\"M{LEFT} {y:.1}H{right}\" stroke=\"#e4e4ea\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>\
-             <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            "<path d=\"M{LEFT} {y:.1}H{right}\" stroke=\"#e4e4ea\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
             LEFT - 8.0,
             y + 4.0,
-            HEIGHT - 10.0,
-            x_label(step)
+        );
+    }
+    for (x, label) in x_labels {
+        let y = HEIGHT - 10.0;
+        let _ = write!(
+            svg,
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{label}</text>"
         );
     }
     svg
@@ -224,10 +263,9 @@ fn axes(y_max: f64, x_label: impl Fn(f64) -> String) -> String {
 
 fn short(value: f64) -> String {
     match value {
-        value if value >= 1e6 => format!("{:.1} M", value / 1e6),
-        value if value >= 1e4 => format!("{:.0} k", value / 1e3),
-        value if value.fract() == 0.0 => format!("{value}"),
-        value => format!("{value:.1}"),
+        value if value >= 1e6 => format!("{} M", value / 1e6),
+        value if value >= 1e4 => format!("{} k", value / 1e3),
+        value => format!("{value}"),
     }
 }
 
@@ -235,4 +273,18 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_reach_beyond_the_most() {
+        assert_eq!(ticks(1.0), [0.0, 1.0]);
+        assert_eq!(ticks(3.0), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(ticks(92.0), [0.0, 50.0, 100.0]);
+        assert_eq!(ticks(115.0), [0.0, 50.0, 100.0, 150.0]);
+        assert_eq!(ticks(7_000.0), [0.0, 2_000.0, 4_000.0, 6_000.0, 8_000.0]);
+    }
 }

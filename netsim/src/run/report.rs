@@ -1,9 +1,11 @@
 //! What a scenario's run has shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Serialize;
 
+use crate::liar::Exposure;
 use crate::metrics::name;
 use crate::scenario::Scenario;
 use crate::verdict::Verdict;
@@ -66,6 +68,8 @@ pub(super) struct Report {
     pub(super) blocks_by_source: BTreeMap<String, BTreeMap<String, u64>>,
     /// Blocks by their age when gossip brought them: upper bounds in seconds, and how many within each.
     pub(super) propagation: Vec<(f64, u64)>,
+    /// What became of each liar.
+    pub(super) liars: BTreeMap<String, Exposure>,
     /// Packets that the switch forwarded.
     pub(super) packets: u64,
     /// Packets that it lost.
@@ -77,14 +81,14 @@ impl Report {
         name: &str,
         scenario: &Scenario,
         verdict: Verdict,
-        samples: Vec<Sample>,
+        (samples, liars): (Vec<Sample>, BTreeMap<String, Exposure>),
         views: &[View],
         (packets, packets_lost): (u64, u64),
     ) -> Self {
         let faults = scenario
             .at
             .iter()
-            .map(|at| (at.second, format!("{:?}", at.fault)));
+            .map(|at| (at.second, at.fault.to_string()));
         let by_source = views.iter().map(|view| (view.name.clone(), sources(view)));
         Self {
             scenario: name.to_owned(),
@@ -94,9 +98,35 @@ impl Report {
             samples,
             blocks_by_source: by_source.collect(),
             propagation: propagation(views),
+            liars,
             packets,
             packets_lost,
         }
+    }
+}
+
+impl AsRef<Verdict> for Report {
+    fn as_ref(&self) -> &Verdict {
+        &self.verdict
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.scenario, self.verdict)?;
+        for (liar, exposure) in &self.liars {
+            let Exposure { told, banned_by } = exposure;
+            let reasons: BTreeSet<_> = banned_by.values().map(String::as_str).collect();
+            let reasons: Vec<_> = reasons.into_iter().collect();
+            writeln!(
+                f,
+                "  {liar}: lied to {}, banned by {} ({})",
+                told.len(),
+                banned_by.len(),
+                reasons.join(", ")
+            )?;
+        }
+        Ok(())
     }
 }
 

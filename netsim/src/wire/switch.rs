@@ -196,9 +196,14 @@ impl State {
         }
         let seed = self.seed;
         let lane = self.lanes.entry((from, to));
-        let lane = lane.or_insert_with(|| Lane::new(seed, from.to_bits(), to.to_bits()));
+        let lane = lane.or_insert_with(|| Lane::new(seed, host(from), host(to)));
         lane.pass(&self.link, now, bytes)
     }
+}
+
+/// The part of an address that names the node: a lane's fate does not hang on which network this is.
+fn host(address: Ipv4Addr) -> u32 {
+    address.to_bits() & 0xffff
 }
 
 /// Where an IPv4 packet goes.

@@ -58,6 +58,15 @@ fn reach(ip: IpAddr) -> Reach {
     }
 }
 
+/// Does an address start with a name of DNS?
+pub(super) fn is_name(address: &Multiaddr) -> bool {
+    let first = address.iter().next();
+    matches!(
+        first,
+        Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_))
+    )
+}
+
 /// Can a peer that is connected from `seen` be listening at `address`?
 ///
 /// Somebody out in the world can't be reached at our loopback or in our private network; whoever says so would have us dial our neighbours.

@@ -106,11 +106,13 @@ impl NodeProcess {
         if !arguments.contains(&"--listen") {
             command.args(["--listen", "/ip4/127.0.0.1/tcp/0"]);
         }
-        let mut child = command
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.args(arguments);
+        Self::spawn(space, command)
+    }
+
+    /// Starts a node by this command, whose log is JSON, and waits until its API listens.
+    pub(crate) fn spawn(space: Option<&str>, mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || {

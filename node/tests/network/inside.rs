@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::child::eventually;
+use crate::liar::{Lines, Wanted};
 
 /// A node, with the folder that it lives in.
 pub(crate) struct Inside {
@@ -115,6 +116,19 @@ impl Inside {
             } else {
                 address.with(Protocol::P2p(peer))
             })
+        })
+    }
+
+    /// Its chain, for a forger.
+    pub(crate) fn lines(&self) -> Lines {
+        let reader = self.node.handle().reader.clone();
+        Box::new(move |wanted| {
+            let view = reader.read();
+            let line = match wanted {
+                Wanted::At(height) => view.line_at(height),
+                Wanted::Of(hash) => view.line(&hash),
+            };
+            line.unwrap()
         })
     }
 

@@ -4,17 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lyceum_node::core::wire::{
-    ANNOUNCEMENT_BYTES_MAX, Announcement, Boundary, IDS_MAX, Request, Response, Wire as _,
-};
-use lyceum_node::network::Topic;
-use lyceum_protocol::{BlockClaims, BlockHash, ChainSpec, Hash, Height, Nonce};
+use lyceum_node::core::wire::Request;
+use lyceum_protocol::ChainSpec;
 use tokio::runtime::Runtime;
 
 use crate::child::eventually;
-use crate::forge;
 use crate::inside::{Inside, miner, runtime};
-use crate::liar::{Answer, Forger, Gossip, Liar, Lie};
+use crate::liar::{Home, Liar};
+use crate::lies::{BOAST, GOSSIP, Kind, TALK};
 use crate::spec::spec;
 
 /// An honest miner, and one who follows it.
@@ -50,21 +47,33 @@ impl Honest {
         });
     }
 
+    /// A liar's home, beside one of the nodes that it knows.
+    fn home(&self, victim: &Inside) -> Home {
+        Home {
+            spec: (*self.spec).clone(),
+            lines: victim.lines(),
+            victims: vec![victim.address()],
+            listen: Vec::new(),
+            garbage: None,
+        }
+    }
+
     /// Has a liar tell a lie to each node, until both have banned it for this reason.
-    fn hear(&mut self, what: &str, lie: Lie, reason: &str) {
-        let mut liars = self
-            .nodes
-            .each_ref()
-            .map(|node| Liar::start(&self.runtime, &self.spec, node, lie));
+    fn hear(&mut self, kind: &Kind) {
+        let Kind { name, lie, reason } = *kind;
+        let mut liars = self.nodes.each_ref().map(|node| {
+            let home = self.home(node);
+            Liar::start(&self.runtime, home, lie)
+        });
         let begun = Instant::now();
-        eventually(what, || {
+        eventually(name, || {
             liars.iter_mut().for_each(Liar::act);
             let mut all = self.nodes.iter().zip(&liars);
             all.all(|(node, liar)| node.bans().contains_key(&liar.name()))
                 .then_some(())
         });
         // For whoever reads the output.
-        println!("{what}: {reason}, both within {:?}", begun.elapsed());
+        println!("{name}: {reason}, both within {:?}", begun.elapsed());
         let names = liars.iter().map(|liar| (liar.name(), reason.to_owned()));
         self.liars.extend(names);
         self.go_on(1);
@@ -107,114 +116,11 @@ fn counted(node: &Inside, bans: &BTreeMap<String, String>) -> bool {
         })
 }
 
-fn announcement(token: String) -> Vec<u8> {
-    let ids = Vec::new();
-    Announcement { token, ids }.encode()
-}
-
-fn false_state(claims: &mut BlockClaims) {
-    claims.state_root = Hash::from_bytes([5; 32]);
-}
-
-/// A block that has its work, under the signature of another.
-fn badly_signed(forger: &mut Forger, _: u64) -> Vec<u8> {
-    let mut claims = forger.next_claims();
-    let other = claims.sign(&forge::key(1), &forger.spec).unwrap();
-    let (_, signature) = other.token().rsplit_once('.').unwrap();
-    let tokens = (claims.nonce.get() + 1..).map(|nonce| {
-        claims.nonce = Nonce::new(nonce).unwrap();
-        let input = claims.signing_input(forger.spec.chain.as_str());
-        format!("{input}.{signature}")
-    });
-    let target = other.claims().bits.target();
-    let mut sealed = tokens.filter(|token| target.is_met_by(BlockHash::of(token.as_bytes())));
-    announcement(sealed.next().unwrap())
-}
-
-/// A block that is signed and claims a hard target, but was never mined.
-fn without_work(forger: &mut Forger, _: u64) -> Vec<u8> {
-    let mut claims = forger.next_claims();
-    claims.bits = "1d00ffff".parse().unwrap();
-    let signed = claims.sign(&forge::key(1), &forger.spec).unwrap();
-    announcement(signed.token().to_owned())
-}
-
-/// A block in order, but for the state that it leads to. The liar has it for those who ask.
-fn of_a_false_state(forger: &mut Forger, _: u64) -> Vec<u8> {
-    let token = forger.token(false_state);
-    forger.kept.push(token.clone());
-    announcement(token)
-}
-
-/// A transaction under the signature of another.
-fn false_transaction(forger: &mut Forger, number: u64) -> Vec<u8> {
-    let [call, other] = [0, 1].map(|i| forge::register(&forger.spec, 1, number * 2 + i));
-    let (input, _) = call.token().rsplit_once('.').unwrap();
-    let (_, signature) = other.token().rsplit_once('.').unwrap();
-    format!("{input}.{signature}").into_bytes()
-}
-
-/// Boasts of segments, and ends each with what `lie` makes of a block that is mined at the right height.
-fn false_boundaries(
-    forger: &mut Forger,
-    request: &Request,
-    lie: fn(Boundary) -> Boundary,
-) -> Option<Response> {
-    let from = match request {
-        Request::Status(_) => return Some(forger.boast(1_000_000)),
-        Request::Segments { from, .. } => *from,
-        _ => return None,
-    };
-    let blocks = u64::from(forger.spec.segment_blocks);
-    let token = forger.token(|claims| {
-        claims.height = Height::new((from + 1) * blocks).unwrap();
-    });
-    let boundary = lie(Boundary {
-        index: from,
-        token,
-        length: 10,
-        pieces: vec![1; 20],
-    });
-    Some(Response::Segments(vec![boundary]))
-}
-
 #[test]
 fn who_gossips_lies_is_banned() {
     let mut honest = Honest::start();
-    let lies: [(_, _, Gossip, _); 6] = [
-        ("no work", Topic::Block, without_work, "work"),
-        ("no true signature", Topic::Block, badly_signed, "signature"),
-        (
-            "a false state",
-            Topic::Block,
-            of_a_false_state,
-            "kept_invalid",
-        ),
-        (
-            "false transactions",
-            Topic::Transaction,
-            false_transaction,
-            "signature",
-        ),
-        (
-            "an endless announcement",
-            Topic::Block,
-            |_, number| {
-                let mut data = number.to_be_bytes().to_vec();
-                data.resize(ANNOUNCEMENT_BYTES_MAX + 1, 0);
-                data
-            },
-            "oversized_gossip",
-        ),
-        (
-            "no announcement at all",
-            Topic::Block,
-            |_, number| number.to_be_bytes().to_vec(),
-            "announcement",
-        ),
-    ];
-    for (what, topic, lie, reason) in lies {
-        honest.hear(what, Lie::Gossip(topic, lie), reason);
+    for kind in GOSSIP {
+        honest.hear(&kind);
     }
     honest.stop();
 }
@@ -222,54 +128,8 @@ fn who_gossips_lies_is_banned() {
 #[test]
 fn who_asks_and_answers_falsely_is_banned() {
     let mut honest = Honest::start();
-    let too_many = || Request::BlocksByHash(vec![[0; 32]; IDS_MAX + 1]);
-    honest.hear("endless requests", Lie::Ask(too_many), "malformed_frame");
-    let lies: [(_, Answer, _); 6] = [
-        (
-            "an endless list",
-            |_, _| Some(Response::Transactions(vec![String::new(); IDS_MAX + 1])),
-            "malformed_response",
-        ),
-        (
-            "an answer to another question",
-            |_, _| Some(Response::Transactions(Vec::new())),
-            "wrong_response",
-        ),
-        (
-            "another genesis",
-            |forger, _| {
-                let mut status = forger.modest();
-                status.genesis = [0; 32];
-                Some(Response::Status(status))
-            },
-            "wrong_genesis",
-        ),
-        (
-            "a chain of a false state",
-            |forger, request| match request {
-                Request::Status(_) => Some(forger.boast(0)),
-                _ => Some(Response::Blocks(vec![forger.token(false_state)])),
-            },
-            "state_root",
-        ),
-        (
-            "endless headers",
-            |forger, request| false_boundaries(forger, request, |boundary| boundary),
-            "boundary_infohash",
-        ),
-        (
-            "boundaries of elsewhere",
-            |forger, request| {
-                false_boundaries(forger, request, |boundary| Boundary {
-                    index: boundary.index + 1,
-                    ..boundary
-                })
-            },
-            "boundary_index",
-        ),
-    ];
-    for (what, lie, reason) in lies {
-        honest.hear(what, Lie::Answer(lie), reason);
+    for kind in TALK {
+        honest.hear(&kind);
     }
     honest.stop();
 }
@@ -278,12 +138,8 @@ fn who_asks_and_answers_falsely_is_banned() {
 #[test]
 fn who_claims_work_without_blocks_is_not_followed() {
     let honest = Honest::start();
-    let boast = Lie::Answer(|forger, request| match request {
-        Request::Status(_) => Some(forger.boast(0)),
-        Request::BlocksAfter { .. } => Some(Response::Blocks(Vec::new())),
-        _ => None,
-    });
-    let mut liar = Liar::start(&honest.runtime, &honest.spec, &honest.nodes[0], boast);
+    let home = honest.home(&honest.nodes[0]);
+    let mut liar = Liar::start(&honest.runtime, home, BOAST.lie);
     let victim = honest.nodes[0].node.addresses().peer_id;
     let questions = |liar: &Liar| {
         let asked = liar.asked.iter().filter(|(peer, _)| *peer == victim);
@@ -303,7 +159,7 @@ fn who_claims_work_without_blocks_is_not_followed() {
     let reason = honest.nodes[0].bans().remove(&liar.name());
     match questions(&liar) {
         1 => assert_eq!(reason, None),
-        more => assert_eq!((more, reason.as_deref()), (2, Some("false_claim"))),
+        more => assert_eq!((more, reason.as_deref()), (2, Some(BOAST.reason))),
     }
     let bans = honest.nodes.each_ref().map(Inside::bans);
     let mut banned = bans.iter().flat_map(BTreeMap::keys);

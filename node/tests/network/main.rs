@@ -12,13 +12,19 @@ mod fake;
 #[path = "../chain/forge.rs"]
 #[allow(dead_code)]
 mod forge;
+#[allow(dead_code)]
+mod garbage;
 mod inside;
+#[allow(dead_code)]
 mod liar;
 mod liars;
+#[allow(dead_code)]
+mod lies;
 mod opening;
 mod outside;
 mod places;
 mod progress;
+mod readme;
 mod several;
 mod signals;
 mod space;

@@ -1,9 +1,10 @@
 //! A BitTorrent peer that does as it is told, however wrong.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use lyceum_protocol::Metainfo;
+use lyceum_protocol::{Metainfo, PIECE_BYTES};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -32,7 +33,7 @@ pub(crate) fn handshake(info_hash: &[u8; 20]) -> Vec<u8> {
 }
 
 impl Fake {
-    /// Listens, and serves whoever comes.
+    /// Listens on loopback, and serves one torrent to whoever comes.
     pub(crate) async fn serve(self, metainfo: &Metainfo) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -40,24 +41,16 @@ impl Fake {
         addr
     }
 
-    /// Serves whoever has come, or comes.
+    /// Serves one torrent to whoever has come, or comes.
     pub(crate) fn serve_at(self, listener: TcpListener, metainfo: &Metainfo) {
-        let metainfo = metainfo.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (fake, metainfo) = (self.clone(), metainfo.clone());
-                // Whoever it talks to may hang up at any time.
-                tokio::spawn(async move { fake.talk(stream, &metainfo).await.ok() });
-            }
-        });
+        let hash = *metainfo.info_hash().as_bytes();
+        let find = move |asked: &[u8; 20], _: SocketAddr| (*asked == hash).then(|| self.clone());
+        serve_all(listener, find);
     }
 
-    async fn talk(self, mut stream: TcpStream, metainfo: &Metainfo) -> std::io::Result<()> {
-        let mut theirs = [0; 68];
-        stream.read_exact(&mut theirs).await?;
-        let hash = metainfo.info_hash();
-        stream.write_all(&handshake(hash.as_bytes())).await?;
-        let pieces = metainfo.pieces().len() / 20;
+    async fn talk(self, mut stream: TcpStream, hash: &[u8; 20]) -> std::io::Result<()> {
+        stream.write_all(&handshake(hash)).await?;
+        let pieces = self.content.len().div_ceil(PIECE_BYTES);
         let mut field = vec![0_u8; pieces.div_ceil(8)];
         (0..pieces).for_each(|piece| field[piece / 8] |= 128 >> (piece % 8));
         send(&mut stream, BITFIELD, &[&field]).await?;
@@ -71,12 +64,32 @@ impl Fake {
                 continue;
             }
             let number = |at: usize| u32::from_be_bytes(message[at..at + 4].try_into().unwrap());
-            let start = number(1) as usize * lyceum_protocol::PIECE_BYTES + number(5) as usize;
+            let start = number(1) as usize * PIECE_BYTES + number(5) as usize;
             let chunk = &self.content[start..start + number(9) as usize];
             send(&mut stream, PIECE, &[&message[1..9], chunk]).await?;
             sent += 1;
         }
     }
+}
+
+/// Serves whoever comes with what `find` has for an infohash and the one who asks for it.
+pub(crate) fn serve_all(
+    listener: TcpListener,
+    find: impl Fn(&[u8; 20], SocketAddr) -> Option<Fake> + Send + Sync + 'static,
+) {
+    let find = Arc::new(find);
+    tokio::spawn(async move {
+        while let Ok((mut stream, from)) = listener.accept().await {
+            let find = Arc::clone(&find);
+            // Whoever it talks to may hang up at any time.
+            tokio::spawn(async move {
+                let mut theirs = [0; 68];
+                stream.read_exact(&mut theirs).await.ok()?;
+                let hash: [u8; 20] = theirs[28..48].try_into().ok()?;
+                find(&hash, from)?.talk(stream, &hash).await.ok()
+            });
+        }
+    });
 }
 
 pub(crate) async fn send(stream: &mut TcpStream, kind: u8, parts: &[&[u8]]) -> std::io::Result<()> {

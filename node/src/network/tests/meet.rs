@@ -36,6 +36,29 @@ async fn three_meet_through_one_bootnode() {
 }
 
 #[tokio::test]
+async fn two_meet_through_a_bootnode_that_has_a_name() {
+    let boot = Node::start(|_| {}).await;
+    let named = boot.addresses().into_iter().map(|address| {
+        let text = address.to_string();
+        text.replace("/ip4/127.0.0.1/", "/dns4/localhost/")
+            .parse()
+            .unwrap()
+    });
+    let bootnodes: Vec<libp2p::Multiaddr> = named.collect();
+    assert!(
+        bootnodes
+            .iter()
+            .all(|address| address.to_string().starts_with("/dns4/"))
+    );
+    let with = |config: &mut crate::network::NetworkConfig| config.bootnodes = bootnodes.clone();
+    let mut one = Node::start(with).await;
+    let mut two = Node::start(with).await;
+    let (one_id, two_id) = (one.id(), two.id());
+    one.connected(two_id).await;
+    two.connected(one_id).await;
+}
+
+#[tokio::test]
 async fn a_network_connects_by_quic_alone() {
     let mut one = Node::start(|config| config.listen = vec![QUIC.parse().unwrap()]).await;
     let bootnodes = one.addresses();
