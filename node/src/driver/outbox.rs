@@ -75,6 +75,9 @@ impl Outbox {
                 };
                 self.tell_network(command, own);
             }
+            Action::FindProviders(key) => {
+                self.tell_network(NetworkCommand::FindProviders(key), own);
+            }
             Action::Mine { template, block } => {
                 if let Some(miner) = &self.miner {
                     miner.mine(template, block.claims);
