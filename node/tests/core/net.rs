@@ -1,13 +1,16 @@
 //! Cores that speak with each other over a network of the mind: a queue of events in virtual time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use libp2p::PeerId;
 use libp2p::gossipsub::MessageId;
 use lyceum_node::core::wire::{Refusal, Request, Response};
-use lyceum_node::core::{Action, Core, CoreConfig, Event, MempoolLimits, Notice, Source, Template};
+use lyceum_node::core::{
+    Action, Chain, Core, CoreConfig, Event, MempoolLimits, Notice, PartError, Source, Template,
+};
 use lyceum_node::network::{GossipVerdict, ReplyId, RequestFailure, RequestId, Topic};
 use lyceum_node::torrent::FetchFailure;
 use lyceum_protocol::{
@@ -50,6 +53,8 @@ pub(crate) struct Node {
     seen: BTreeSet<MessageId>,
     seeds: BTreeMap<SegmentIndex, Option<PathBuf>>,
     files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Where pulled segments lie, of a node whose ledger is on a disk; of others they are in `files`.
+    disk: Option<PathBuf>,
     template: Option<(u64, Box<Template>)>,
     pub(crate) imported: BTreeMap<&'static str, usize>,
     pub(crate) notices: Vec<String>,
@@ -83,6 +88,16 @@ fn torrent_address(i: usize) -> SocketAddr {
     format!("10.0.0.{i}:4000").parse().unwrap()
 }
 
+/// Three lines of a segment of four, then the rest.
+fn part_at(text: &[u8], offset: u64) -> Vec<u8> {
+    let rest = &text[usize::try_from(offset).unwrap()..];
+    rest.split_inclusive(|byte| *byte == b'\n')
+        .take(3)
+        .flatten()
+        .copied()
+        .collect()
+}
+
 impl Net {
     pub(crate) fn new(spec: ChainSpec) -> Self {
         let now = spec.genesis_time.get() + 10_000;
@@ -110,6 +125,23 @@ impl Net {
 
     /// The same, with torrents or without.
     pub(crate) fn add_with(&mut self, is_miner: bool, has_torrents: bool) -> usize {
+        let chain = forge::chain(&self.spec);
+        self.add_over(chain, None, is_miner, has_torrents)
+    }
+
+    /// Adds a node whose ledger is on a disk, in this folder.
+    pub(crate) fn add_on_disk(&mut self, folder: &Path) -> usize {
+        let chain = forge::chain_on_disk(&self.spec, &folder.join("data"));
+        self.add_over(chain, Some(folder.to_owned()), false, true)
+    }
+
+    fn add_over(
+        &mut self,
+        chain: Chain,
+        disk: Option<PathBuf>,
+        is_miner: bool,
+        has_torrents: bool,
+    ) -> usize {
         let i = self.nodes.len();
         let key = u8::try_from(i % 4).unwrap();
         let miner: Option<Address> = is_miner.then(|| forge::address(key));
@@ -119,7 +151,6 @@ impl Net {
             has_torrents,
             seed: [u8::try_from(i).unwrap(); 32],
         };
-        let chain = forge::chain(&self.spec);
         let (core, actions) = Core::new(chain, &config, self.time()).unwrap();
         self.nodes.push(Node {
             core,
@@ -128,6 +159,7 @@ impl Net {
             seen: BTreeSet::new(),
             seeds: BTreeMap::new(),
             files: BTreeMap::new(),
+            disk,
             template: None,
             imported: BTreeMap::new(),
             notices: Vec::new(),
@@ -343,21 +375,52 @@ impl Net {
                         assert_eq!(text.len() as u64, metainfo.length());
                         self.node_at(from).uploaded += metainfo.length();
                         let file = PathBuf::from(format!("{index}-{}", metainfo.info_hash()));
-                        self.nodes[i].files.insert(file.clone(), text);
+                        let file = self.keep_file(i, file, text);
                         let from = vec![from];
                         Event::Fetched { index, file, from }
                     }
                 };
                 self.push(i, 200, due(event));
             }
-            Action::ReadSegment { index, file } => {
+            Action::ReadSegment {
+                index,
+                file,
+                offset,
+            } => {
                 let text = self.nodes[i].files.get(&file).cloned();
-                self.push(i, 1, due(Event::SegmentText { index, text }));
+                let text = text.or_else(|| fs::read(&file).ok());
+                let text = text.ok_or(PartError::Unreadable);
+                let checker = self.nodes[i].core.chain().run_checker();
+                let part = text.and_then(|text| checker.check_part(part_at(&text, offset)));
+                let event = Event::SegmentPart {
+                    index,
+                    offset,
+                    part,
+                };
+                self.push(i, 1, due(event));
             }
             Action::DeleteFetched(file) => {
-                self.nodes[i].files.remove(&file);
+                if self.nodes[i].files.remove(&file).is_none() {
+                    fs::remove_file(&file).unwrap();
+                }
             }
             other => unreachable!("{other:?}"),
+        }
+    }
+
+    /// Keeps a pulled segment; gives where.
+    fn keep_file(&mut self, i: usize, name: PathBuf, text: Vec<u8>) -> PathBuf {
+        let node = &mut self.nodes[i];
+        match &node.disk {
+            Some(folder) => {
+                let file = folder.join(name);
+                fs::write(&file, text).unwrap();
+                file
+            }
+            None => {
+                node.files.insert(name.clone(), text);
+                name
+            }
         }
     }
 
@@ -371,9 +434,11 @@ impl Net {
     fn segment_text(&self, holder: SocketAddr, index: SegmentIndex) -> Vec<u8> {
         let mut nodes = (0..).zip(&self.nodes);
         let (_, node) = nodes.find(|(i, _)| torrent_address(*i) == holder).unwrap();
-        match &node.seeds[&index] {
-            Some(file) => node.files[file].clone(),
-            None => {
+        let place = node.core.chain().segment_file(index);
+        match (&node.seeds[&index], &place) {
+            (Some(file), None) => node.files[file].clone(),
+            (Some(file), Some(_)) | (None, Some(file)) => fs::read(file).unwrap(),
+            (None, None) => {
                 let view = node.core.chain().store().read();
                 let heights = segment_heights(&self.spec, index);
                 let lines = heights.map(|height| view.line_at(height).unwrap().unwrap() + "\n");
