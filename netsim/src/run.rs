@@ -20,8 +20,8 @@ use crate::verdict::{Verdict, agree};
 use crate::watch::{View, best, look};
 use crate::wire::Wire;
 
-mod html;
-mod report;
+pub mod html;
+pub mod report;
 
 use report::{Report, Sample};
 

@@ -17,7 +17,7 @@ mod link;
 mod switch;
 mod tun;
 
-pub(crate) use link::Link;
+pub use link::Link;
 use switch::Switch;
 
 /// Netsim's own end, from where it asks the nodes.
@@ -27,7 +27,7 @@ const PREFIX: u8 = 16;
 /// Room for a packet of any tunnel on the way.
 const MTU: &str = "1400";
 /// The most nodes: their numbers are the last byte of their addresses.
-pub(crate) const NODES_MAX: usize = 250;
+pub const NODES_MAX: usize = 250;
 
 /// The network, for as long as it lives.
 pub(crate) struct Wire {

@@ -54,13 +54,13 @@ const MOTIONS: [&str; 4] = [
 
 /// A call: who makes it, and the transaction's body.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Call {
+pub struct Call {
     /// The sender's number.
-    pub(crate) sender: usize,
+    pub sender: usize,
     /// What is called, in a word.
-    pub(crate) kind: &'static str,
+    pub kind: &'static str,
     /// The object with `actions` or `contract`.
-    pub(crate) body: Value,
+    pub body: Value,
 }
 
 /// Something that exists, or will once its call is in a block.
@@ -72,7 +72,7 @@ struct Made {
 }
 
 /// The sequence of calls.
-pub(crate) struct Calls {
+pub struct Calls {
     rng: ChaCha8Rng,
     /// How many were given.
     count: u64,
@@ -93,7 +93,7 @@ pub(crate) struct Calls {
 
 impl Calls {
     /// The sequence of `seed` for these people.
-    pub(crate) fn new(seed: u64, people: &[Person]) -> Self {
+    pub fn new(seed: u64, people: &[Person]) -> Self {
         let with = |wanted: Role| {
             let all = people.iter().enumerate();
             let those = all.filter(move |(_, person)| person.role == wanted);
@@ -120,7 +120,7 @@ impl Calls {
     }
 
     /// The next call.
-    pub(crate) fn next(&mut self) -> Call {
+    pub fn next(&mut self) -> Call {
         self.count += 1;
         if let Some(call) = self.first.pop() {
             return call;
