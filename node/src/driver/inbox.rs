@@ -135,7 +135,7 @@ async fn received(
     loop {
         let event = tokio::select! {
             Some(command) = commands.recv() => return Input::Command(command),
-            Some(event) = network.recv() => from_network(event),
+            Some(event) = network.recv() => core_event(event),
             Some(event) = torrents.recv() => Some(from_torrents(event)),
             Some(MinedBlock { template, token }) = mined.recv() => {
                 Some(Event::Mined { template, token })
@@ -151,7 +151,7 @@ async fn received(
 }
 
 /// The core's event of a network's; `None` for what the core never asked about.
-fn from_network(event: NetworkEvent) -> Option<Event> {
+pub fn core_event(event: NetworkEvent) -> Option<Event> {
     Some(match event {
         NetworkEvent::Connected { peer, address, .. } => {
             let ip = address.iter().find_map(|protocol| match protocol {
