@@ -228,6 +228,7 @@ impl Node {
         }
         // No farewell: the connections are reset, as a killed process' are.
         self.network.task.abort();
+        let _ = self.network.task.await;
         self.fetches.values().for_each(AbortHandle::abort);
         let (up, down) = self.world.swarm.leave(self.identity.host);
         {
@@ -289,9 +290,9 @@ impl Node {
     fn seal(&mut self) -> Option<Event> {
         let world = Arc::clone(&self.world);
         let sealed = self.identity.miner.as_mut()?.seal(&world.spec)?;
-        let me = (self.identity.number, self.identity.name.as_str());
+        let (millis, name) = (world.millis(), self.identity.name.as_str());
         let mut watch = world.watch();
-        watch.mined(world.millis(), me, sealed.hash, &sealed.claims);
+        watch.mined(millis, name, sealed.hash, &sealed.claims);
         let (template, token) = (sealed.template, sealed.token);
         Some(Event::Mined { template, token })
     }

@@ -192,7 +192,7 @@ impl Play {
     async fn happen(&mut self, fault: Fault) -> anyhow::Result<()> {
         match fault {
             Fault::Split(parts) => {
-                let hosts = |names: Vec<String>| {
+                let hosts = |names: Vec<String>| -> anyhow::Result<Vec<Host>> {
                     let numbers = names.iter().map(|name| self.number(name));
                     numbers
                         .map(|number| Ok(Host(u16::try_from(number?)?)))

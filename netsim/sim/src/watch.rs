@@ -17,8 +17,8 @@ pub(crate) struct Watch {
     checker: Checker,
     /// The first check that failed.
     pub(crate) violation: Option<Violation>,
-    /// When each block was mined, and by whom.
-    mined: BTreeMap<BlockHash, (u64, usize)>,
+    /// When each block was mined.
+    mined: BTreeMap<BlockHash, u64>,
     /// How long each block took to each node that it came to by gossip, the miner's own left out.
     pub(crate) propagation: Vec<u64>,
     /// Each node's figures.
@@ -64,12 +64,12 @@ impl Watch {
     pub(crate) fn mined(
         &mut self,
         millis: u64,
-        (at, node): (usize, &str),
+        node: &str,
         hash: BlockHash,
         claims: &BlockClaims,
     ) {
         self.trace.event(millis, node, format_args!("seals {hash}"));
-        self.mined.insert(hash, (millis, at));
+        self.mined.insert(hash, millis);
         let checked = self.checker.mined(hash, claims);
         self.note(checked);
     }
@@ -93,7 +93,7 @@ impl Watch {
             } => {
                 let figures = self.nodes.entry(at).or_default();
                 figures.reorganisations += u64::from(*disconnected > 0);
-                if let Some((since, _)) = self.mined.get(hash).filter(|_| *source == Source::Gossip)
+                if let Some(since) = self.mined.get(hash).filter(|_| *source == Source::Gossip)
                 {
                     self.propagation.push(millis - since);
                 }
