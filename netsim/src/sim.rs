@@ -26,7 +26,7 @@ if no check failed on the way, and all nodes agree in the end.
 Examples:
   netsim sim partition
   netsim sim churn --sim-seed 7 --json
-  netsim sim smoke --nodes 100 --miners 10 --for 1h --interval 15s --calls 0.2";
+  netsim sim smoke --nodes 100 --miners 10 --for 1h --interval 15s --calls 0.2 --connections 20 --world";
 
 /// Options of `netsim sim`.
 #[derive(Debug, Clone, Args)]
@@ -52,6 +52,9 @@ pub struct Sim {
     /// Calls handed in a second, instead of the scenario's
     #[arg(long, value_name = "RATE")]
     pub calls: Option<f64>,
+    /// Connections of each node at most, instead of its own bounds; each then starts from some of those before it, not from the first alone
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(8..))]
+    pub connections: Option<u32>,
     /// Spread the nodes over the world: latencies of city pairs instead of the scenario's
     #[arg(long)]
     pub world: bool,

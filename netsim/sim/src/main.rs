@@ -32,6 +32,9 @@ use lyceum_netsim::sim::{HELP, Sim};
 use play::Play;
 use report::SimReport;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The stack of the simulation's thread: the main thread's usual size.
 const STACK_BYTES: usize = 8 << 20;
 

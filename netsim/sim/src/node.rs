@@ -47,6 +47,7 @@ pub(crate) struct World {
     pub(crate) folder: PathBuf,
     pub(crate) watch: Mutex<Watch>,
     pub(crate) sabotage: Option<Sabotage>,
+    pub(crate) connections_max: Option<u32>,
     /// Set when there is something to be looked at: a check has failed, a node has ended.
     pub(crate) alarm: CancellationToken,
 }
@@ -189,15 +190,29 @@ fn start_network(identity: &Identity, chain: &Chain, world: &World) -> anyhow::R
     let config = NetworkConfig {
         listen: vec![transport::address(identity.host)],
         bootnodes: identity.bootnodes.clone(),
-        limits: Limits {
-            // The process is all nodes at once: its memory says nothing about one of them.
-            memory_share: 1.0,
-            ..Limits::default()
-        },
+        limits: limits(world.connections_max),
         ..NetworkConfig::new(&world.spec, genesis, identity.key.clone(), &folder)
     };
     let wire = transport(&world.wire, identity.host, &identity.key)?;
     Ok(start_over(wire, config, &mut Registry::default())?)
+}
+
+/// A node's bounds; where they are set, two thirds are for those who dial it, as in the node.
+fn limits(connections_max: Option<u32>) -> Limits {
+    let usual = Limits {
+        // The process is all nodes at once: its memory says nothing about one of them.
+        memory_share: 1.0,
+        ..Limits::default()
+    };
+    match connections_max {
+        None => usual,
+        Some(established) => Limits {
+            established,
+            inbound: established - established / 3,
+            outbound: established / 3,
+            ..usual
+        },
+    }
 }
 
 struct Node {

@@ -11,6 +11,9 @@ use libp2p::Multiaddr;
 use lyceum_netsim::scenario::{At, Fault, Scenario};
 use lyceum_netsim::sim::Sim;
 use lyceum_storage::{Store, Tip};
+use rand::seq::IndexedRandom as _;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +40,8 @@ const AGREE_WITHIN_BLOCKS: u32 = 20;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Blocks mined after the faults that all must have.
 const BLOCKS_AFTER: u64 = 2;
+/// Whom a node starts from, where the first one has not room for all: with three each, a random graph is of one piece.
+const BOOTNODES: usize = 3;
 /// How often progress is told: so many times in all.
 const TELLS: u32 = 10;
 
@@ -73,7 +78,8 @@ pub(crate) struct Play {
     running: BTreeMap<usize, Running>,
     /// What killed nodes had committed.
     stores: BTreeMap<usize, Store>,
-    bootnodes: Vec<Multiaddr>,
+    /// Every node's address, by its number.
+    addresses: Vec<Multiaddr>,
     targets: Targets,
     samples: Vec<lyceum_netsim::run::report::Sample>,
     begun: std::time::Instant,
@@ -105,6 +111,7 @@ impl Play {
             folder: folder.to_owned(),
             watch: Mutex::new(Watch::new(trace, &genesis)),
             sabotage,
+            connections_max: sim.connections,
             alarm: CancellationToken::new(),
         };
         Ok(Self {
@@ -116,7 +123,7 @@ impl Play {
             runs: Vec::new(),
             running: BTreeMap::new(),
             stores: BTreeMap::new(),
-            bootnodes: Vec::new(),
+            addresses: Vec::new(),
             targets: Targets::default(),
             samples: Vec::new(),
             begun: std::time::Instant::now(),
@@ -236,15 +243,15 @@ impl Play {
 
     fn start(&mut self, number: usize, store: Store) -> anyhow::Result<()> {
         let name = self.names[number].clone();
-        let bootnodes = self.bootnodes.clone();
+        let bootnodes = self.bootnodes(number);
         let identity = self
             .cast
             .node(number, self.runs[number], &name, bootnodes)?;
         self.runs[number] += 1;
         let address = identity.address();
         let running = start(identity, store, &self.world).with_context(|| name)?;
-        if self.bootnodes.is_empty() {
-            self.bootnodes.push(address);
+        if number == self.addresses.len() {
+            self.addresses.push(address);
         }
         let target = Target {
             orders: running.orders.clone(),
@@ -253,6 +260,20 @@ impl Play {
         self.targets.add(number, target);
         self.running.insert(number, running);
         Ok(())
+    }
+
+    /// Whom a node starts from: the first one, as in `netsim run`; where that one has not room for all, some of those before it.
+    fn bootnodes(&self, number: usize) -> Vec<Multiaddr> {
+        let before = &self.addresses[..number.min(self.addresses.len())];
+        match self.sim.connections {
+            None => before.first().cloned().into_iter().collect(),
+            Some(_) => {
+                let mut rng = ChaCha8Rng::seed_from_u64(self.sim.sim_seed);
+                rng.set_stream(number as u64);
+                let some = before.choose_multiple(&mut rng, BOOTNODES);
+                some.cloned().collect()
+            }
+        }
     }
 
     /// The tips of those who run, by their numbers.

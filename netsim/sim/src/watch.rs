@@ -61,13 +61,7 @@ impl Watch {
     }
 
     /// A miner has made a block.
-    pub(crate) fn mined(
-        &mut self,
-        millis: u64,
-        node: &str,
-        hash: BlockHash,
-        claims: &BlockClaims,
-    ) {
+    pub(crate) fn mined(&mut self, millis: u64, node: &str, hash: BlockHash, claims: &BlockClaims) {
         self.trace.event(millis, node, format_args!("seals {hash}"));
         self.mined.insert(hash, millis);
         let checked = self.checker.mined(hash, claims);
@@ -93,8 +87,7 @@ impl Watch {
             } => {
                 let figures = self.nodes.entry(at).or_default();
                 figures.reorganisations += u64::from(*disconnected > 0);
-                if let Some(since) = self.mined.get(hash).filter(|_| *source == Source::Gossip)
-                {
+                if let Some(since) = self.mined.get(hash).filter(|_| *source == Source::Gossip) {
                     self.propagation.push(millis - since);
                 }
             }
