@@ -1,8 +1,7 @@
 //! Entropy that follows from a seed, for everything in this process that asks the operating system for some.
 //!
 //! libp2p draws from `rand`, which is seeded by `getrandom`, and walks through hash maps, whose order hangs on keys that the standard library
-//! asks the system for. Both call the C library's `getrandom`, so a function of that name in the program itself is what they find. (The
-//! ephemeral keys of Noise come by a bare system call. They stay random: nothing but ciphertext hangs on them.)
+//! asks the system for. Both call the C library's `getrandom`, so a function of that name in the program itself is what they find.
 //!
 //! Each thread has a stream of its own, from the start of the thread: what one thread draws does not hang on when another one runs.
 // A function that C code could call is unsafe by its nature; this is the only module with any.

@@ -7,6 +7,7 @@ mod calibrate;
 mod cast;
 mod check;
 mod entropy;
+mod introduction;
 mod load;
 mod miner;
 mod node;

@@ -5,6 +5,7 @@ use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use libp2p::core::muxing::StreamMuxerBox;
@@ -12,8 +13,9 @@ use libp2p::core::transport::{Boxed, DialOpts, ListenerId, TransportError, Trans
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId, Transport as _, noise, yamux};
+use libp2p::{Multiaddr, PeerId, Transport as _, yamux};
 
+use crate::introduction::Introduction;
 use crate::stream::Stream;
 use crate::wire::{Host, Wire};
 
@@ -21,6 +23,9 @@ use crate::wire::{Host, Wire};
 pub(crate) const PORT: u16 = 8_651;
 /// Where a dialled connection comes from: any of the ports that are nobody's.
 const EPHEMERAL_PORT: u16 = 49_152;
+
+/// How long a connection may take to be made: as libp2p has it.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// Where a host listens.
 pub(crate) fn address(host: Host) -> Multiaddr {
@@ -39,15 +44,8 @@ fn host_of(address: &Multiaddr) -> Option<Host> {
     }
 }
 
-/// What libp2p runs on at a host: the wire, encrypted by Noise and divided into streams by Yamux, as TCP is on a real node.
-///
-/// # Errors
-/// Where the key can't be Noise's.
-pub(crate) fn transport(
-    wire: &Wire,
-    host: Host,
-    key: &Keypair,
-) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
+/// What libp2p runs on at a host: the wire, with an introduction in Noise's place, divided into streams by Yamux, as TCP is on a real node.
+pub(crate) fn transport(wire: &Wire, host: Host, key: &Keypair) -> Boxed<(PeerId, StreamMuxerBox)> {
     let transport = WireTransport {
         wire: wire.clone(),
         host,
@@ -56,12 +54,12 @@ pub(crate) fn transport(
     };
     let upgraded = transport
         .upgrade(Version::V1Lazy)
-        .authenticate(noise::Config::new(key)?)
+        .authenticate(Introduction::new(key))
         .multiplex(yamux::Config::default());
-    let timed = upgraded.timeout(std::time::Duration::from_secs(10));
-    Ok(timed
+    let timed = upgraded.timeout(HANDSHAKE_MAX);
+    timed
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-        .boxed())
+        .boxed()
 }
 
 struct WireTransport {
