@@ -21,6 +21,8 @@ use rand_chacha::ChaCha8Rng;
 const REGISTERED: u64 = 10_000;
 const LIVE: u64 = 100;
 const IDLE: Duration = Duration::from_secs(20);
+/// Here torrents sleep when the live ones have been looked at, not after a minute.
+const SLEEP: Duration = Duration::from_secs(30);
 
 const JOINERS: usize = 4;
 const SEGMENTS: u64 = 32;
@@ -56,6 +58,7 @@ async fn start(folder: &Path, upload_bps: Option<u32>) -> RunningTorrents {
         ([127, 0, 0, 1], 0).into(),
     );
     config.upload_bps = upload_bps;
+    config.sleep = SLEEP;
     RqbitSwarm::start(config).await.expect("an engine")
 }
 
@@ -126,18 +129,27 @@ async fn idle(folder: &Path) {
         node.swarm.activate(index(at));
         activated(&mut node).await;
     }
-    let ready = |view: &lyceum_node::torrent::TorrentView| {
-        view.registered == REGISTERED as usize && view.live == LIVE as usize
+    let live = |live: u64| {
+        move |view: &lyceum_node::torrent::TorrentView| {
+            view.registered == REGISTERED as usize && view.live == live as usize
+        }
     };
-    node.view.wait_for(ready).await.expect("a running engine");
-    let (memory, before) = usage();
-    tokio::time::sleep(IDLE).await;
-    let (_, after) = usage();
-    println!(
-        "{REGISTERED} segments registered, {LIVE} live: {:.1} MiB (goal 64), {:.2} % of a core (goal 1)",
-        (memory - memory_before) / f64::from(1 << 20),
-        100.0 * (after - before) / IDLE.as_secs_f64()
-    );
+    let mut tell = async |count: u64, what: &str| {
+        node.view
+            .wait_for(live(count))
+            .await
+            .expect("a running engine");
+        let (memory, before) = usage();
+        tokio::time::sleep(IDLE).await;
+        let (_, after) = usage();
+        println!(
+            "{REGISTERED} segments registered, {what}: {:.1} MiB (goal 64), {:.2} % of a core (goal 1)",
+            (memory - memory_before) / f64::from(1 << 20),
+            100.0 * (after - before) / IDLE.as_secs_f64()
+        );
+    };
+    tell(LIVE, "100 live").await;
+    tell(0, "nobody asks").await;
     node.stop.stop().await;
 }
 
@@ -220,8 +232,8 @@ async fn fast(folder: &Path) {
     joiner.stop.stop().await;
 }
 
-/// What the peers of a swarm say of themselves: where they listen, and what they hold.
-type Statuses = Arc<Mutex<BTreeMap<usize, (SocketAddr, HeldSegments)>>>;
+/// What the peers of a swarm say of themselves: where they listen, and what they lack.
+type Statuses = Arc<Mutex<BTreeMap<usize, (SocketAddr, BTreeSet<u64>)>>>;
 
 async fn swarm(folder: &Path) {
     let holding = folder.join("origin");
@@ -229,17 +241,17 @@ async fn swarm(folder: &Path) {
     let mut origin = start(&holding, Some(ORIGIN_BPS)).await;
     let metainfos = Arc::new(hold(&mut origin, &holding, SWARM_SEGMENT_BYTES).await);
     let statuses = Statuses::default();
-    let tell = |peer, listen, held| {
+    let tell = |peer, listen, lacked| {
         let mut statuses = statuses.lock().expect("no panic elsewhere");
-        statuses.insert(peer, (listen, held));
+        statuses.insert(peer, (listen, lacked));
     };
-    tell(0, origin.listen, HeldSegments::new(SEGMENTS, []));
+    tell(0, origin.listen, BTreeSet::new());
     let mut joiners = Vec::new();
     for me in 1..=JOINERS {
         let place = folder.join(format!("joiner-{me}"));
         std::fs::create_dir_all(&place).expect("a folder");
         let running = start(&place, None).await;
-        tell(me, running.listen, HeldSegments::default());
+        tell(me, running.listen, (0..SEGMENTS).collect());
         joiners.push((me, place, running));
     }
     let started = Instant::now();
@@ -292,13 +304,15 @@ async fn join(
         let (listens, held): (BTreeMap<_, _>, BTreeMap<_, _>) = {
             let statuses = statuses.lock().expect("no panic elsewhere");
             let others = statuses.iter().filter(|(peer, _)| **peer != me);
-            let split = |(peer, status): (&usize, &(SocketAddr, HeldSegments))| {
-                ((*peer, status.0), (*peer, status.1.clone()))
+            let split = |(peer, (listen, lacked)): (&usize, &(SocketAddr, BTreeSet<u64>))| {
+                let held = HeldSegments::new(SEGMENTS, lacked.iter().copied());
+                ((*peer, *listen), (*peer, held))
             };
             others.map(split).unzip()
         };
         let wanted = || missing.iter().copied();
-        while let Some(next) = next_fetch(wanted(), &held, &active, at_once, &mut rng) {
+        let nobody = BTreeSet::new();
+        while let Some(next) = next_fetch(wanted(), &held, &nobody, &active, at_once, &mut rng) {
             let holders = next.holders.iter().map(|peer| listens[peer]).collect();
             let metainfo = metainfos[next.index.get() as usize].clone();
             node.swarm.fetch(next.index, metainfo, holders);
@@ -321,7 +335,11 @@ async fn join(
             TorrentEvent::Activated { index, is_seeded } => {
                 assert!(is_seeded);
                 let mut statuses = statuses.lock().expect("no panic elsewhere");
-                statuses.get_mut(&me).expect("my own").1.insert(index);
+                statuses
+                    .get_mut(&me)
+                    .expect("my own")
+                    .1
+                    .remove(&index.get());
             }
             other => panic!("{other:?}"),
         }
@@ -333,7 +351,11 @@ async fn join(
             tokio::time::timeout(Duration::from_secs(1), node.events.recv()).await
         {
             let mut statuses = statuses.lock().expect("no panic elsewhere");
-            statuses.get_mut(&me).expect("my own").1.insert(index);
+            statuses
+                .get_mut(&me)
+                .expect("my own")
+                .1
+                .remove(&index.get());
         }
     }
     (ended, node)

@@ -3,6 +3,7 @@
 mod chain;
 mod event;
 mod execute;
+mod handouts;
 mod mempool;
 mod peers;
 pub mod schedule;

@@ -181,6 +181,8 @@ pub enum Action {
         /// Do we?
         held: bool,
     },
+    /// Look for peers that hold something, and connect them.
+    FindProviders(Vec<u8>),
     /// A segment's file can be seeded from now on.
     Register {
         /// Which.

@@ -57,17 +57,6 @@ impl HeldSegments {
         index.get() < self.end && !self.missing.contains(&index.get())
     }
 
-    /// It holds this one from now on, as far as we know.
-    pub fn insert(&mut self, index: SegmentIndex) {
-        let index = index.get();
-        // A status can't say that it holds one far ahead: then the next status tells.
-        if index >= self.end && index - self.end < WINDOW_SEGMENTS as u64 {
-            self.missing.extend(self.end..index);
-            self.end = index + 1;
-        }
-        self.missing.remove(&index);
-    }
-
     /// It could not serve this one.
     pub fn remove(&mut self, index: SegmentIndex) {
         if index.get() < self.end {
@@ -91,15 +80,17 @@ pub struct NextFetch<Peer> {
 ///   must wait.
 /// - `holders`: what each peer that may be asked can seed. Peers that hold nothing belong in it, too: they are fellow joiners, and change
 ///   how the origin is treated. Leave out peers that failed for a while.
+/// - `busy`: who has just said that it can't serve a segment now.
 /// - `active`: the pulls that run, and from whom.
 /// - `at_once`: the most pulls, see [`fetches_at_once`].
 ///
 /// An *origin* is a peer that holds all that is wanted. Where there are fellow joiners, an origin gets one joiner's share of the pulls, at
-/// least one, so that the joiners trade the rest; and a segment that a fellow joiner holds is never pulled from an origin. The same arguments and the same `rng` give
+/// least one, so that the joiners trade the rest; and a segment that a fellow joiner can serve now is never pulled from an origin. The same arguments and the same `rng` give
 /// the same answer.
 pub fn next_fetch<Peer: Copy + Ord>(
     wanted: impl IntoIterator<Item = SegmentIndex>,
     holders: &BTreeMap<Peer, HeldSegments>,
+    busy: &BTreeSet<(SegmentIndex, Peer)>,
     active: &BTreeMap<SegmentIndex, Vec<Peer>>,
     at_once: usize,
     rng: &mut impl Rng,
@@ -117,18 +108,23 @@ pub fn next_fetch<Peer: Copy + Ord>(
     let free_origins = free_origins.filter(|peer| load(peer) < origin_max);
     let free_origins: Vec<_> = free_origins.collect();
 
-    let of = |peers: &[Peer], index| {
+    let held = |peers: &[Peer], index| {
         let peers = peers.iter().copied();
         let held = peers.filter(|peer| holders[peer].holds(index));
         held.collect::<Vec<_>>()
     };
+    let not_busy = |mut peers: Vec<Peer>, index| {
+        peers.retain(|peer| !busy.contains(&(index, *peer)));
+        peers
+    };
     let mut rarest: Vec<NextFetch<Peer>> = Vec::new();
     let mut rarity = usize::MAX;
     for index in wanted.iter().copied() {
-        let from_joiners = of(&joiners, index);
+        let from_joiners = held(&joiners, index);
         let count = origins.len() + from_joiners.len();
+        let from_joiners = not_busy(from_joiners, index);
         let usable = match from_joiners.is_empty() {
-            true => free_origins.clone(),
+            true => not_busy(free_origins.clone(), index),
             false => from_joiners,
         };
         if usable.is_empty() || count > rarity {

@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::chain::{Chain, ChainError};
 use super::event::{Action, Event, Notice, Phase};
+use super::handouts::Handouts;
 use super::mempool::{Mempool, MempoolLimits};
 use super::peers::{BAN_DURATION, Offence, Peers};
 use super::sync::Sync;
@@ -79,6 +80,7 @@ pub struct Core {
     mining: Mining,
     /// Who waits for a segment to be seeded.
     activations: BTreeMap<SegmentIndex, Vec<ReplyId>>,
+    handouts: Handouts,
     next_request: u64,
     pub(super) now: Timestamp,
 }
@@ -109,6 +111,7 @@ impl Core {
             early: Early::default(),
             mining: Mining::new(config.miner, now),
             activations: BTreeMap::new(),
+            handouts: Handouts::default(),
             next_request: 0,
             now,
         };
@@ -226,6 +229,7 @@ impl Core {
             self.ask_status(peer)?;
         }
         self.assemblies.expire(now);
+        self.handouts.expire(now);
         self.take_early()
     }
 
@@ -239,6 +243,7 @@ impl Core {
 
     fn disconnected(&mut self, peer: &PeerId) {
         self.forget_asks(peer);
+        self.handouts.forget(peer);
         if self.peers.disconnect(peer).is_some() {
             self.notice(Notice::Peers(self.peers.len()));
         }
@@ -334,6 +339,7 @@ impl Core {
     pub(super) fn blame(&mut self, peer: &PeerId, offence: Offence) {
         if self.peers.blame(self.now, peer, offence) {
             self.peers.disconnect(peer);
+            self.handouts.forget(peer);
             self.act(Action::Ban {
                 peer: *peer,
                 duration: BAN_DURATION,

@@ -4,7 +4,6 @@
 //! are pulled, several at once, and imported in order; the rest comes by `Blocks`. One question for boundaries or blocks is on its way at a time.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use libp2p::PeerId;
@@ -18,9 +17,11 @@ use crate::network::RequestId;
 
 mod blocks;
 mod boundaries;
+mod crowd;
 mod fetch;
 mod import;
 
+use crowd::Crowd;
 use fetch::Fetch;
 use import::Import;
 
@@ -41,6 +42,7 @@ pub(super) struct Sync {
     asked: Option<RequestId>,
     boundaries: BTreeMap<SegmentIndex, KnownBoundary>,
     fetches: BTreeMap<SegmentIndex, Fetch>,
+    crowd: Crowd,
     failures: BTreeMap<SegmentIndex, u32>,
     files: BTreeMap<SegmentIndex, Pulled>,
     reading: Option<SegmentIndex>,
@@ -61,7 +63,7 @@ struct KnownBoundary {
 #[derive(Debug)]
 struct Pulled {
     file: PathBuf,
-    from: Vec<SocketAddr>,
+    from: Vec<PeerId>,
 }
 
 impl Sync {
@@ -159,8 +161,10 @@ impl Core {
             }
         }
         let is_pulling = self.sync.fetches.values().any(Fetch::is_pulling);
-        if is_pulling || self.sync.import.is_some() || self.sync.reading.is_some() {
-            self.sync.progress_at = self.now(); // the engine has a watchdog of its own
+        // The engine has a watchdog of its own, and patience with busy holders an end.
+        let is_waiting = is_pulling || self.sync.crowd.is_waiting(self.now());
+        if is_waiting || self.sync.import.is_some() || self.sync.reading.is_some() {
+            self.sync.progress_at = self.now();
         }
         if let Some(peer) = self.sync.target
             && self.sync.progress_at.saturating_add(STALL_MS) <= self.now()
@@ -200,6 +204,7 @@ impl Core {
         self.sync.asked = None;
         self.sync.boundaries.clear();
         self.sync.failures.clear();
+        self.sync.crowd.retain(|index| self.damaged.contains(index));
         self.sync.blocks_until = 0;
         let next = self.next_segment();
         let fetches = self.sync.fetches.keys().copied();

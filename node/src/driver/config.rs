@@ -158,3 +158,27 @@ fn torrents(
         ..TorrentConfig::new(chain, downloads, settings.torrent_listen)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn segments_are_announced_elsewhere_only_where_a_flag_says_so() {
+        let mut fields = (*ChainSpec::dev()).clone();
+        fields.trackers = vec!["http://192.0.2.1/announce".to_owned()];
+        let spec = ChainSpec::new(fields).unwrap();
+        let announced = |change: fn(&mut Settings)| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            let config = torrents(&settings, &spec, std::path::Path::new("x"))?;
+            Some((config.trackers.len(), config.dht))
+        };
+        assert_eq!(announced(|_| {}), Some((0, false)));
+        assert_eq!(announced(|flags| flags.trackers = true), Some((1, false)));
+        assert_eq!(announced(|flags| flags.dht = true), Some((0, true)));
+        assert_eq!(announced(|flags| flags.torrents = false), None);
+    }
+}

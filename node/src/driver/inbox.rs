@@ -150,7 +150,7 @@ async fn received(
     }
 }
 
-/// The core's event of a network's; `None` for what the core never asked about.
+/// The core's event of a network's; `None` for what the core has no use for: providers are told of when they are connected.
 pub fn core_event(event: NetworkEvent) -> Option<Event> {
     Some(match event {
         NetworkEvent::Connected { peer, address, .. } => {

@@ -36,6 +36,7 @@ pub fn network_command(action: Action) -> Result<NetworkCommand, Box<Action>> {
         },
         Action::Provide { key, held: true } => NetworkCommand::Provide(key),
         Action::Provide { key, held: false } => NetworkCommand::StopProviding(key),
+        Action::FindProviders(key) => NetworkCommand::FindProviders(key),
         other => return Err(Box::new(other)),
     })
 }

@@ -22,7 +22,7 @@ const FIND_QUERIES_MAX: usize = 32;
 const PROVIDERS_MAX: usize = 64;
 /// Addresses kept of a peer in the routing table.
 const ADDRESSES_MAX: usize = 8;
-/// Known peers dialled at once by a node with too few.
+/// Known peers dialled at once: by a node with too few, and of those that provide a key.
 const DIALS_MAX: usize = 4;
 /// The lengths of keys: an infohash, a block's hash.
 const KEY_LENS: [usize; 2] = [20, 32];
@@ -129,9 +129,22 @@ impl Task {
         let others = providers.into_iter().filter(|peer| *peer != me);
         let peers: Vec<PeerId> = others.take(PROVIDERS_MAX - *told).collect();
         *told += peers.len();
+        self.meet(&peers);
         if !peers.is_empty() {
             let key = key.to_vec();
             self.outbox.tell(NetworkEvent::Providers { key, peers });
+        }
+    }
+
+    /// Dials some providers that aren't connected. Kademlia knows their addresses while it looks for more.
+    fn meet(&mut self, providers: &[PeerId]) {
+        let strangers = providers.iter().copied();
+        let strangers =
+            strangers.filter(|peer| self.peers.get(peer).is_none() && !self.bans.has_peer(peer));
+        for peer in strangers.choose_multiple(&mut rand::rng(), DIALS_MAX) {
+            if let Err(error) = self.swarm.dial(DialOpts::peer_id(peer).build()) {
+                tracing::debug!(%peer, %error, "a provider is not dialled");
+            }
         }
     }
 

@@ -195,4 +195,46 @@ mod tests {
         peer.read_to_end(&mut answer).await.unwrap();
         assert_eq!(answer, b"hello");
     }
+
+    /// The same with the real one: a connection that it has accepted waits for its turn after another's handshake has failed.
+    #[tokio::test]
+    async fn the_real_engine_is_poked() {
+        use librqbit::{AddTorrent, Session};
+        use lyceum_protocol::{MetainfoBuilder, SegmentIndex};
+
+        use crate::torrent::TorrentConfig;
+        use crate::torrent::start::session_options;
+
+        let folder = tempfile::tempdir().unwrap();
+        let (chain, listen) = ("dev".parse().unwrap(), ([127, 0, 0, 1], 1).into());
+        let config = TorrentConfig::new(chain, folder.path().to_owned(), listen);
+        let options = session_options(&config, listen);
+        let session = Session::new_with_opts(folder.path().to_owned(), options);
+        let session = session.await.unwrap();
+        let engine = session.listen_addr().unwrap();
+        let mut metainfo = MetainfoBuilder::new(&config.chain, SegmentIndex::MAX);
+        metainfo.update(b"a segment");
+        let metainfo = metainfo.finish();
+        let torrent = AddTorrent::from_bytes(metainfo.to_torrent(&[]));
+        let torrent = session.add_torrent(torrent, None).await.unwrap();
+        let torrent = torrent.into_handle().unwrap();
+        torrent.wait_until_initialized().await.unwrap();
+
+        let handshake =
+            |info_hash: &[u8; 20]| [&PROTOCOL[..], &[0; 8], info_hash, &[9; 20]].concat();
+        let mut inner = TcpStream::connect(engine).await.unwrap();
+        let mut stranger = TcpStream::connect(engine).await.unwrap();
+        stranger.write_all(&handshake(&[7; 20])).await.unwrap();
+        let mut answer = Vec::new();
+        // It hangs up, politely or not.
+        let _ = stranger.read_to_end(&mut answer).await;
+        assert!(answer.is_empty());
+        let good = handshake(metainfo.info_hash().as_bytes());
+        inner.write_all(&good).await.unwrap();
+        poke_until_answered(&inner, engine).await.unwrap();
+        let mut theirs = [0; HANDSHAKE_BYTES];
+        inner.read_exact(&mut theirs).await.unwrap();
+        assert_eq!(theirs[28..48], good[28..48]);
+        session.stop().await;
+    }
 }

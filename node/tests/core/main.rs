@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crowd;
 #[path = "../chain/forge.rs"]
 #[allow(dead_code)]
 mod forge;

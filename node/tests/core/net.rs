@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use libp2p::PeerId;
 use libp2p::gossipsub::MessageId;
+use lyceum_node::core::wire::{Refusal, Request, Response};
 use lyceum_node::core::{Action, Core, CoreConfig, Event, MempoolLimits, Notice, Source, Template};
 use lyceum_node::network::{GossipVerdict, ReplyId, RequestFailure, RequestId, Topic};
 use lyceum_node::torrent::FetchFailure;
@@ -18,6 +19,8 @@ use crate::forge;
 /// How long a message travels, in milliseconds.
 const LATENCY_MS: u64 = 20;
 const TICK_MS: u64 = 250;
+/// How long it takes to find a provider of a key, and to connect to it.
+const FIND_MS: u64 = 8 * LATENCY_MS;
 
 pub(crate) struct Net {
     pub(crate) spec: ChainSpec,
@@ -27,6 +30,11 @@ pub(crate) struct Net {
     pub(crate) sides: Vec<u32>,
     /// How pulls by torrent end, where not well.
     pub(crate) torrents_fail: Option<FetchFailure>,
+    /// Do nodes find who provides a key, wherever it is connected?
+    pub(crate) finds: bool,
+    /// A node that has no time for any segment.
+    pub(crate) never_has_time: Option<usize>,
+    providers: BTreeMap<Vec<u8>, BTreeSet<usize>>,
     queue: BTreeMap<(u64, u64), (usize, Due)>,
     order: u64,
     replies: BTreeMap<ReplyId, (usize, RequestId, usize)>,
@@ -47,12 +55,16 @@ pub(crate) struct Node {
     pub(crate) notices: Vec<String>,
     pub(crate) bans: Vec<(PeerId, &'static str)>,
     pub(crate) submitted: Vec<Result<TxId, String>>,
+    /// Bytes that others have pulled from it.
+    pub(crate) uploaded: u64,
 }
 
 enum Due {
     Event(Box<Event>),
     Tick,
     Mine(u64),
+    /// It meets another.
+    Meet(usize),
 }
 
 fn due(event: Event) -> Due {
@@ -78,6 +90,9 @@ impl Net {
             nodes: Vec::new(),
             sides: Vec::new(),
             torrents_fail: None,
+            finds: true,
+            never_has_time: None,
+            providers: BTreeMap::new(),
             queue: BTreeMap::new(),
             order: 0,
             replies: BTreeMap::new(),
@@ -111,6 +126,7 @@ impl Net {
             notices: Vec::new(),
             bans: Vec::new(),
             submitted: Vec::new(),
+            uploaded: 0,
         });
         self.sides.push(0);
         self.perform(i, actions);
@@ -147,6 +163,21 @@ impl Net {
         self.push(i, millis, Due::Mine(millis));
     }
 
+    /// Ends the work of a node's miner.
+    pub(crate) fn stop_mining(&mut self, i: usize) {
+        self.queue
+            .retain(|_, (at, due)| *at != i || !matches!(due, Due::Mine(_)));
+    }
+
+    /// The length of what a node has sealed.
+    pub(crate) fn sealed_bytes(&self, i: usize) -> u64 {
+        let view = self.nodes[i].core.chain().store().read();
+        let sealed = view.sealed_segments().unwrap().get();
+        let segments = (0..sealed).map(|index| SegmentIndex::new(index).unwrap());
+        let lengths = segments.map(|index| view.metainfo(index).unwrap().unwrap().length());
+        lengths.sum()
+    }
+
     pub(crate) fn submit(&mut self, i: usize, token: &str) {
         let reply = ReplyId(u64::MAX);
         let token = token.to_owned();
@@ -169,6 +200,11 @@ impl Net {
             self.now = at;
             match due {
                 Due::Event(event) => self.step(i, *event),
+                Due::Meet(other) => {
+                    if other != i && !self.nodes[i].connected.contains(&other) {
+                        self.connect(i, other);
+                    }
+                }
                 Due::Tick => {
                     self.push(i, TICK_MS, Due::Tick);
                     self.step(i, Event::Tick);
@@ -237,7 +273,19 @@ impl Net {
             Action::Mine { template, block } => self.nodes[i].template = Some((template, block)),
             Action::StopMining => self.nodes[i].template = None,
             Action::Notice(notice) => self.note(i, &notice),
-            Action::Provide { .. } | Action::CancelFetch(_) => {}
+            Action::Provide { key, held: true } => {
+                self.providers.entry(key).or_default().insert(i);
+            }
+            Action::Provide { key, held: false } => {
+                self.providers.entry(key).or_default().remove(&i);
+            }
+            Action::FindProviders(key) => {
+                let found = self.providers.get(&key).filter(|_| self.finds);
+                for other in found.cloned().unwrap_or_default() {
+                    self.push(i, FIND_MS, Due::Meet(other));
+                }
+            }
+            Action::CancelFetch(_) => {}
             other => self.torrent(i, other),
         }
     }
@@ -269,6 +317,7 @@ impl Net {
                         let from = holders[0];
                         let text = self.segment_text(from, index);
                         assert_eq!(text.len() as u64, metainfo.length());
+                        self.node_at(from).uploaded += metainfo.length();
                         let file = PathBuf::from(format!("{index}-{}", metainfo.info_hash()));
                         self.nodes[i].files.insert(file.clone(), text);
                         let from = vec![from];
@@ -288,10 +337,16 @@ impl Net {
         }
     }
 
+    fn node_at(&mut self, torrent: SocketAddr) -> &mut Node {
+        let mut nodes = (0..).zip(&mut self.nodes);
+        let (_, node) = nodes.find(|(i, _)| torrent_address(*i) == torrent).unwrap();
+        node
+    }
+
     /// The text that the node at a BitTorrent address serves.
     fn segment_text(&self, holder: SocketAddr, index: SegmentIndex) -> Vec<u8> {
-        let mut nodes = (0..self.nodes.len()).filter(|i| torrent_address(*i) == holder);
-        let node = &self.nodes[nodes.next().unwrap()];
+        let mut nodes = (0..).zip(&self.nodes);
+        let (_, node) = nodes.find(|(i, _)| torrent_address(*i) == holder).unwrap();
         match &node.seeds[&index] {
             Some(file) => node.files[file].clone(),
             None => {
@@ -318,13 +373,7 @@ impl Net {
         }
     }
 
-    fn request(
-        &mut self,
-        i: usize,
-        to: PeerId,
-        id: RequestId,
-        request: lyceum_node::core::wire::Request,
-    ) {
+    fn request(&mut self, i: usize, to: PeerId, id: RequestId, request: Request) {
         let other = self.nodes[i].connected.iter().copied();
         let other = other.filter(|other| self.sides[i] == self.sides[*other]);
         let other = other.into_iter().find(|other| peer(*other) == to);
@@ -333,6 +382,11 @@ impl Net {
             self.push(i, 5_000, due(Event::Response { peer, id, result }));
             return;
         };
+        if let (Request::Activate(_), true) = (&request, self.never_has_time == Some(other)) {
+            let (peer, result) = (to, Ok(Response::Refused(Refusal::Busy)));
+            self.push(i, LATENCY_MS, due(Event::Response { peer, id, result }));
+            return;
+        }
         self.order += 1;
         let reply = ReplyId(self.order);
         self.replies.insert(reply, (i, id, other));

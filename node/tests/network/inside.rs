@@ -20,7 +20,7 @@ use crate::child::eventually;
 pub(crate) struct Inside {
     pub(crate) node: Node,
     folder: TempDir,
-    spec: Arc<ChainSpec>,
+    pub(crate) spec: Arc<ChainSpec>,
 }
 
 pub(crate) fn runtime() -> Runtime {

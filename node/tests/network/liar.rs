@@ -1,8 +1,10 @@
 //! A peer that speaks the protocols, and lies: a network of its own without a node behind it.
 
+use std::net::SocketAddr;
+
 use libp2p::PeerId;
 use lyceum_node::core::Chain;
-use lyceum_node::core::wire::{Refusal, Request, Response, Status};
+use lyceum_node::core::wire::{Boundary, Refusal, Request, Response, Status};
 use lyceum_node::network::{
     Network, NetworkCommand, NetworkConfig, NetworkEvent, RequestId, Timing, Topic,
 };
@@ -38,6 +40,16 @@ pub(crate) struct Forger {
     reader: Reader,
     /// Lines that it serves to those who ask for them by hash.
     pub(crate) kept: Vec<String>,
+    /// Segments that it says it has.
+    pub(crate) hoard: Option<Hoard>,
+}
+
+/// A whole chain as one offers it who has it not.
+pub(crate) struct Hoard {
+    pub(crate) status: Status,
+    pub(crate) boundaries: Vec<Boundary>,
+    /// Where each segment is served by BitTorrent.
+    pub(crate) torrents: Vec<SocketAddr>,
 }
 
 impl Forger {
@@ -47,6 +59,7 @@ impl Forger {
             chain: forge::chain(spec),
             reader,
             kept: Vec::new(),
+            hoard: None,
         }
     }
 

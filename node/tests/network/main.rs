@@ -4,6 +4,9 @@
 
 mod alone;
 mod child;
+#[path = "../torrent/fake.rs"]
+#[allow(dead_code)]
+mod fake;
 #[path = "../chain/forge.rs"]
 #[allow(dead_code)]
 mod forge;
@@ -12,3 +15,4 @@ mod liar;
 mod liars;
 mod several;
 mod spec;
+mod wrong_bytes;

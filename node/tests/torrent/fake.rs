@@ -1,15 +1,20 @@
 //! A BitTorrent peer that does as it is told, however wrong.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use lyceum_protocol::Metainfo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const UNCHOKE: u8 = 1;
-const BITFIELD: u8 = 5;
-const REQUEST: u8 = 6;
-const PIECE: u8 = 7;
+/// Far beyond what anything in here takes: a test that waits for so long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) const UNCHOKE: u8 = 1;
+pub(crate) const HAVE: u8 = 4;
+pub(crate) const BITFIELD: u8 = 5;
+pub(crate) const REQUEST: u8 = 6;
+pub(crate) const PIECE: u8 = 7;
 
 /// What a fake holder does with requests.
 #[derive(Clone)]
@@ -32,6 +37,12 @@ impl Fake {
     pub(crate) async fn serve(self, metainfo: &Metainfo) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
+        self.serve_at(listener, metainfo);
+        addr
+    }
+
+    /// Serves whoever has come, or comes.
+    pub(crate) fn serve_at(self, listener: TcpListener, metainfo: &Metainfo) {
         let metainfo = metainfo.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -40,7 +51,6 @@ impl Fake {
                 tokio::spawn(async move { fake.talk(stream, &metainfo).await.ok() });
             }
         });
-        addr
     }
 
     async fn talk(self, mut stream: TcpStream, metainfo: &Metainfo) -> std::io::Result<()> {
@@ -70,7 +80,7 @@ impl Fake {
     }
 }
 
-async fn send(stream: &mut TcpStream, kind: u8, parts: &[&[u8]]) -> std::io::Result<()> {
+pub(crate) async fn send(stream: &mut TcpStream, kind: u8, parts: &[&[u8]]) -> std::io::Result<()> {
     let body = parts.concat();
     stream.write_u32(body.len() as u32 + 1).await?;
     stream.write_u8(kind).await?;
@@ -87,7 +97,7 @@ pub(crate) async fn greet(to: SocketAddr, metainfo: &Metainfo) -> bool {
         stream.write_all(&handshake(hash.as_bytes())).await?;
         stream.read_exact(&mut theirs).await
     };
-    match tokio::time::timeout(super::node::PATIENCE, talk).await {
+    match tokio::time::timeout(PATIENCE, talk).await {
         Ok(answered) => answered.is_ok() && theirs[28..48] == hash.as_bytes()[..],
         Err(_) => panic!("neither an answer nor an end"),
     }

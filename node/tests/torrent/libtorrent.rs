@@ -56,7 +56,7 @@ fn save(metainfo: &Metainfo, folder: &Path) -> String {
     path.display().to_string()
 }
 
-async fn pull(job: Value) -> Value {
+pub(crate) async fn pull(job: Value) -> Value {
     let run = move || Libtorrent::start(&job).1;
     tokio::task::spawn_blocking(run).await.unwrap()
 }

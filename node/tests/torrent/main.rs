@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod discovery;
+mod engine;
 mod fake;
 mod faults;
 mod libtorrent;
 mod node;
 mod seeding;
+mod tracker;
 mod traps;

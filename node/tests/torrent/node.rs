@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use lyceum_node::torrent::{
     RqbitSwarm, RunningTorrents, SegmentSwarm, TorrentConfig, TorrentEvent,
@@ -12,8 +11,8 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
-/// Far beyond what anything in here takes: a test that waits for so long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use super::fake::PATIENCE;
+
 pub(crate) const PIECE: usize = PIECE_BYTES;
 
 pub(crate) fn chain() -> ChainName {

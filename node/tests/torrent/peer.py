@@ -1,4 +1,4 @@
-"""The other side of libtorrent.rs: one torrent, seeded until standard input ends, or pulled once from one peer.
+"""The other side of libtorrent.rs: one torrent, seeded until standard input ends, or pulled once, from one peer where it is named.
 
 The job is a line of JSON on standard input, the answer one on standard output.
 Source: libtorrent is the reference; nothing here comes from the code under test.
@@ -32,7 +32,7 @@ else:
     params.ti = libtorrent.torrent_info(source["torrent"])
 params.save_path = job["folder"]
 torrent = session.add_torrent(params)
-if job["work"] == "pull" and "torrent" in source:
+if "peer" in job and "torrent" in source:
     host, port = job["peer"].rsplit(":", 1)
     torrent.connect_peer((host, int(port)))
 

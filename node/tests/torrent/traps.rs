@@ -1,5 +1,6 @@
 //! One test for each trap of the engine that STACK.md lists. The first, a torrent whose length is a multiple of the piece length, is tested
-//! with libtorrent; the poke of the second in `torrent/front.rs`; the least cap in `torrent/config.rs`.
+//! with libtorrent; the poke of the second in `torrent/front.rs`; the least cap in `torrent/config.rs`. In `engine.rs` are two of them as they are
+//! without us; in `faults.rs` peers that come later, and the bounds of connections.
 
 use std::os::unix::fs::FileExt;
 

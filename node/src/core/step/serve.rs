@@ -45,10 +45,7 @@ impl Core {
             Request::BlocksByHash(hashes) => self.blocks_by_hash(&hashes),
             Request::Transactions(ids) => self.transactions(&ids),
             Request::Segments { from, limit } => self.boundaries(from, limit),
-            Request::Activate(index) => {
-                self.activate(reply, index);
-                return Ok(());
-            }
+            Request::Activate(index) => return self.activate(peer, reply, index),
         };
         // A damaged segment file is no reason to stop: others have it.
         let response = answer.unwrap_or_else(|error| {
@@ -154,23 +151,30 @@ impl Core {
         Ok(Response::Segments(boundaries))
     }
 
-    /// Has a segment seeded for a peer.
-    fn activate(&mut self, reply: ReplyId, index: u64) {
+    /// Has a segment seeded for a peer, or tells it to come later.
+    fn activate(&mut self, peer: PeerId, reply: ReplyId, index: u64) -> Result<(), ChainError> {
         let index = SegmentIndex::new(index).ok();
         let index = index.filter(|index| self.has_torrents && self.holds(*index));
-        let Some(index) = index else {
-            self.respond(reply, Response::Refused(Refusal::NotHeld));
-            return;
+        let metainfo = match index {
+            Some(index) => self.metainfo_of(index)?.map(|metainfo| (index, metainfo)),
+            None => None,
         };
-        let waiting = self.activations.entry(index).or_default();
-        if waiting.len() >= WAITING_MAX {
+        let Some((index, metainfo)) = metainfo else {
+            self.respond(reply, Response::Refused(Refusal::NotHeld));
+            return Ok(());
+        };
+        let waiting = self.activations.get(&index).map_or(0, Vec::len);
+        let (now, length) = (self.now, metainfo.length());
+        if waiting >= WAITING_MAX || !self.handouts.take(now, peer, index, length) {
             self.respond(reply, Response::Refused(Refusal::Busy));
-            return;
+            return Ok(());
         }
+        let waiting = self.activations.entry(index).or_default();
         waiting.push(reply);
         if waiting.len() == 1 {
             self.act(Action::Activate(index));
         }
+        Ok(())
     }
 
     /// A segment is seeded, or can't be.

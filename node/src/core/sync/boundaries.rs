@@ -20,6 +20,9 @@ impl Core {
     pub(super) fn ask_boundaries(&mut self) {
         let next = self.next_segment();
         self.sync.boundaries = self.sync.boundaries.split_off(&next);
+        let damaged = &self.damaged;
+        let is_wanted = |index: &SegmentIndex| *index >= next || damaged.contains(index);
+        self.sync.crowd.retain(is_wanted);
         if !self.wants_segments() || self.sync.asked.is_some() {
             return;
         }

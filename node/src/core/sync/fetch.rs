@@ -32,9 +32,11 @@ pub(super) enum Fetch {
         since: Timestamp,
         asked: BTreeSet<PeerId>,
         ready: Vec<(PeerId, SocketAddr)>,
+        /// One of them has no time now.
+        is_busy: bool,
     },
-    /// The engine pulls it.
-    Pulling(Vec<PeerId>),
+    /// The engine pulls it, from where these said that it is.
+    Pulling(Vec<(PeerId, SocketAddr)>),
     /// Nobody could give it; not before then.
     Later(Timestamp),
 }
@@ -50,8 +52,33 @@ impl Fetch {
                 let ready = ready.iter().map(|(peer, _)| *peer);
                 asked.iter().copied().chain(ready).collect()
             }
-            Self::Pulling(holders) => holders.clone(),
+            Self::Pulling(holders) => holders.iter().map(|(peer, _)| *peer).collect(),
             Self::Later(_) => Vec::new(),
+        }
+    }
+
+    /// Who named an address as its own for this pull, whatever it says elsewhere.
+    fn at<'a>(&'a self, address: &'a SocketAddr) -> impl Iterator<Item = PeerId> + 'a {
+        let holders = match self {
+            Self::Pulling(holders) => holders.as_slice(),
+            _ => &[],
+        };
+        let same = holders.iter().filter(move |(_, at)| at == address);
+        same.map(|(peer, _)| *peer)
+    }
+}
+
+impl super::Sync {
+    /// Was this holder asked for it, and has not answered?
+    fn has_asked(&self, holder: &PeerId, index: SegmentIndex) -> bool {
+        let fetch = self.fetches.get(&index);
+        matches!(fetch, Some(Fetch::Asking { asked, .. }) if asked.contains(holder))
+    }
+
+    /// A holder that was asked has no time now.
+    fn put_off(&mut self, holder: &PeerId, index: SegmentIndex) {
+        if let Some(Fetch::Asking { asked, is_busy, .. }) = self.fetches.get_mut(&index) {
+            *is_busy |= asked.remove(holder);
         }
     }
 }
@@ -83,6 +110,7 @@ impl Core {
             .filter(|(_, claim)| claim.torrent.is_some())
             .map(|(id, claim)| (*id, claim.held.clone()))
             .collect();
+        let busy = self.sync.crowd.busy(self.now());
         loop {
             let damaged = self.damaged.iter().copied();
             let ahead = self.sync.boundaries.keys().copied();
@@ -106,11 +134,16 @@ impl Core {
                 .map(|(index, fetch)| (*index, fetch.holders()))
                 .collect();
             let at_once = fetches_at_once(length);
-            let next = next_fetch(wanted, &holders, &active, at_once, &mut self.rng);
-            let Some(next) = next else {
-                return Ok(());
+            let ahead = wanted.iter().copied();
+            let next = next_fetch(ahead, &holders, &busy, &active, at_once, &mut self.rng);
+            let Some(mut next) = next else {
+                return self.search_holders(&wanted, &holders, &busy);
             };
             let index = next.index;
+            if self.sync.crowd.is_contested(index) {
+                // The others' time is for others.
+                next.holders.truncate(1);
+            }
             for holder in &next.holders {
                 let request = Request::Activate(index.get());
                 self.ask(*holder, request, Ask::Activate(index));
@@ -119,6 +152,7 @@ impl Core {
                 since: self.now(),
                 asked: next.holders.into_iter().collect(),
                 ready: Vec::new(),
+                is_busy: false,
             };
             self.sync.fetches.insert(index, fetch);
         }
@@ -142,6 +176,7 @@ impl Core {
         response: Result<Response, Refusal>,
     ) -> Result<(), ChainError> {
         let metainfo = self.metainfo_of(index)?;
+        let now = self.now();
         let address = match response {
             Ok(Response::Activated {
                 length,
@@ -155,6 +190,15 @@ impl Core {
             }
             Ok(_) => {
                 self.blame(&peer, Offence::Message("wrong_response"));
+                None
+            }
+            // That is no fault, and it holds the segment: it is asked again.
+            Err(Refusal::Busy) => {
+                let is_late = !self.sync.has_asked(&peer, index);
+                if is_late || self.sync.crowd.refused(now, index, peer) {
+                    self.sync.put_off(&peer, index);
+                    return Ok(());
+                }
                 None
             }
             Err(_) => None,
@@ -174,28 +218,33 @@ impl Core {
     pub(super) fn advance_fetches(&mut self) {
         let now = self.now();
         let mut started = Vec::new();
-        for (index, fetch) in &mut self.sync.fetches {
+        self.sync.fetches.retain(|index, fetch| {
             if let Fetch::Asking {
                 since,
                 asked,
                 ready,
+                is_busy,
             } = fetch
             {
                 asked.retain(|peer| self.peers.get(peer).is_some());
                 let is_late = !ready.is_empty() && since.saturating_add(ACTIVATION_MS) <= now;
+                if asked.is_empty() && ready.is_empty() && *is_busy {
+                    return false; // later, or from others
+                }
                 if asked.is_empty() || is_late {
                     started.push((*index, std::mem::take(ready)));
                 }
             }
-        }
+            true
+        });
         for (index, ready) in started {
-            let (peers, holders): (Vec<_>, Vec<_>) = ready.into_iter().unzip();
             let metainfo = self.metainfo_of(index).ok().flatten();
-            let Some(metainfo) = metainfo.filter(|_| !holders.is_empty()) else {
+            let Some(metainfo) = metainfo.filter(|_| !ready.is_empty()) else {
                 self.fetch_failed(index, FetchFailure::Unreachable, &[]);
                 continue;
             };
-            self.sync.fetches.insert(index, Fetch::Pulling(peers));
+            let holders = ready.iter().map(|(_, address)| *address).collect();
+            self.sync.fetches.insert(index, Fetch::Pulling(ready));
             self.act(Action::Fetch {
                 index,
                 metainfo,
@@ -211,15 +260,16 @@ impl Core {
         file: PathBuf,
         from: &[SocketAddr],
     ) -> Result<(), ChainError> {
-        let is_wanted = self.sync.fetches.remove(&index).is_some();
+        let fetch = self.sync.fetches.remove(&index);
         let metainfo = self.metainfo_of(index)?;
-        let Some(metainfo) = metainfo.filter(|_| is_wanted) else {
+        let (Some(metainfo), Some(fetch)) = (metainfo, fetch) else {
             self.act(Action::DeleteFetched(file));
             return Ok(());
         };
+        let from = self.named(&fetch, from);
         self.progress();
         self.sync.failures.remove(&index);
-        let from = from.to_vec();
+        self.sync.crowd.forget(index);
         let pulled = Pulled {
             file: file.clone(),
             from,
@@ -248,8 +298,7 @@ impl Core {
             self.peers.lacks(&peer, index);
         }
         if failure == FetchFailure::WrongBytes {
-            let culprits = culprits.iter().flat_map(|address| self.peers.at(address));
-            for peer in culprits.collect::<Vec<_>>() {
+            for peer in self.named(&fetch, culprits) {
                 self.blame(&peer, Offence::Segment("wrong_bytes"));
             }
         }
@@ -263,9 +312,19 @@ impl Core {
         }
     }
 
+    /// Whose addresses these are: as they were named for a pull, or in a status.
+    fn named(&self, fetch: &Fetch, addresses: &[SocketAddr]) -> Vec<PeerId> {
+        let peers = addresses
+            .iter()
+            .flat_map(|address| fetch.at(address).chain(self.peers.at(address)));
+        let peers: BTreeSet<_> = peers.collect();
+        peers.into_iter().collect()
+    }
+
     /// Pulls the blocks up to a segment's end by `Blocks`.
     pub(super) fn fall_back(&mut self, index: SegmentIndex, reason: &'static str) {
         self.sync.failures.remove(&index);
+        self.sync.crowd.forget(index);
         self.sync.blocks_until = self.sync.blocks_until.max(self.end_of(index));
         self.notice(Notice::FellBack { index, reason });
     }

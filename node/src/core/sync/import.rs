@@ -145,13 +145,13 @@ impl Core {
         let giver = self.sync.boundaries.get(&index).map(|known| known.from);
         let served = self.sync.files.get(&index);
         let served = served.into_iter().flat_map(|pulled| &pulled.from);
-        let served = served.flat_map(|address| self.peers.at(address));
         let end = self.end_of(index);
         let vouches = |peer: &PeerId| {
             let claim = self.peers.get(peer).and_then(|peer| peer.claim.as_ref());
             claim.is_some_and(|claim| claim.height.get() + 1 >= end)
         };
-        let mut answerable: Vec<_> = served.filter(vouches).chain(giver).collect();
+        let served = served.copied().filter(vouches);
+        let mut answerable: Vec<_> = served.chain(giver).collect();
         answerable.sort_unstable();
         answerable.dedup();
         answerable
