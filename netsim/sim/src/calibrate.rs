@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use crate::report::Percentiles;
 
-/// How far the two may lie apart: the simulator's nodes take no time to think, and TCP's congestion control is left out.
+/// How far the two may lie apart: what a node takes to think is a constant here, and TCP's congestion control is left out.
 const FACTOR: f64 = 1.5;
 /// Fewer deliveries say nothing.
 const COUNT_MIN: usize = 100;
@@ -24,7 +24,7 @@ struct Tip<'a> {
     source: &'a str,
 }
 
-/// Reads the logs, prints both figures, and says whether they are alike.
+/// Reads the logs, prints both figures, and says whether the medians are alike.
 ///
 /// # Errors
 /// Where there are no logs, or too little is in them.
@@ -39,13 +39,12 @@ pub(crate) fn compare(dir: &Path, simulated: Percentiles) -> anyhow::Result<bool
         }
     }
     let real = Percentiles::of(delays(&logs));
-    let mut is_alike = true;
     for (what, real, simulated) in [
         ("median", real.p50, simulated.p50),
         ("90 %", real.p90, simulated.p90),
+        ("99 %", real.p99, simulated.p99),
     ] {
-        let ratio = simulated.max(1) as f64 / real.max(1) as f64;
-        is_alike &= (1.0 / FACTOR..=FACTOR).contains(&ratio);
+        let ratio = ratio(real, simulated);
         println!(
             "  propagation, {what}: {real} ms real, {simulated} ms simulated: ratio {ratio:.2}"
         );
@@ -55,7 +54,12 @@ pub(crate) fn compare(dir: &Path, simulated: Percentiles) -> anyhow::Result<bool
         least >= COUNT_MIN,
         "{least} deliveries are too few to compare; want {COUNT_MIN}"
     );
-    Ok(is_alike)
+    // The tail is that of the machine, on which all nodes share some cores.
+    Ok((1.0 / FACTOR..=FACTOR).contains(&ratio(real.p50, simulated.p50)))
+}
+
+fn ratio(real: u64, simulated: u64) -> f64 {
+    simulated.max(1) as f64 / real.max(1) as f64
 }
 
 /// From each block's miner to each node that gossip brought it to, in milliseconds.
