@@ -178,7 +178,7 @@ impl Sender {
         let mut next = Instant::now();
         let mut look = next + LOOK_EVERY;
         while !self.stop.is_set() {
-            let call = self.calls.next();
+            let call = self.calls.draw();
             if self.accounts[call.sender].pending.len() < PENDING_MAX {
                 self.send(&call);
             }

@@ -135,7 +135,7 @@ impl Sender {
         loop {
             next += pause;
             sleep_until(next).await;
-            let call = self.calls.next();
+            let call = self.calls.draw();
             if self.accounts[call.sender].pending.len() < PENDING_MAX {
                 self.send(&call).await;
             }

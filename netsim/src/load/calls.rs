@@ -120,7 +120,7 @@ impl Calls {
     }
 
     /// The next call.
-    pub fn next(&mut self) -> Call {
+    pub fn draw(&mut self) -> Call {
         self.count += 1;
         if let Some(call) = self.first.pop() {
             return call;
@@ -412,9 +412,9 @@ mod tests {
         let mut other = Calls::new(8, &people);
         let (mut kinds, mut differ) = (BTreeMap::new(), 0);
         for _ in 0..2_000 {
-            let call = calls.next();
-            assert_eq!(call, again.next());
-            differ += usize::from(call != other.next());
+            let call = calls.draw();
+            assert_eq!(call, again.draw());
+            differ += usize::from(call != other.draw());
             TxBody::parse(&call.body.to_string()).unwrap();
             assert!(call.sender < people.len());
             *kinds.entry(call.kind).or_insert(0) += 1;
@@ -444,7 +444,7 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut calls = Calls::new(1, &people());
         for _ in 0..20_000 {
-            calls.next();
+            calls.draw();
         }
         for length in [
             calls.pupils.len(),
