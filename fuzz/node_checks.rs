@@ -81,7 +81,7 @@ fn event(kind: u8, bytes: &[u8], asked: &mut Vec<(libp2p::PeerId, RequestId)>) -
     let index = SegmentIndex::new(u64::from(first)).expect("a byte");
     let id = libp2p::gossipsub::MessageId::new(bytes);
     let data = bytes.to_vec();
-    Some(match kind % 12 {
+    Some(match kind % 13 {
         0 => Event::Connected {
             peer: from,
             ip: Some([127, 0, 0, 1].into()),
@@ -128,6 +128,10 @@ fn event(kind: u8, bytes: &[u8], asked: &mut Vec<(libp2p::PeerId, RequestId)>) -
             peer: from,
             reason: "frame",
         },
-        _ => Event::SegmentDamaged(index),
+        11 => Event::SegmentDamaged(index),
+        _ => Event::Providers {
+            key: data,
+            peers: vec![from, peer(first)],
+        },
     })
 }

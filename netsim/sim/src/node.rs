@@ -283,10 +283,7 @@ impl Node {
                 order = self.orders.recv() => order,
                 event = self.network.events.recv() => {
                     let event = event.context("its network has ended")?;
-                    match core_event(event) {
-                        Some(event) => return Ok(Some(event)),
-                        None => continue,
-                    }
+                    return Ok(Some(core_event(event)));
                 }
                 () = std::future::ready(()), if self.is_unfinished => {
                     self.is_unfinished = false;
