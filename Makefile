@@ -5,12 +5,14 @@ CACHE ?= $(HOME)/.cache/lyceum
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TERM_COLOR ?= never
 FUZZ_SECONDS ?= 60
+SIM = --manifest-path netsim/sim/Cargo.toml
+SIM_CRATES = --package lyceum-sim --package futures-timer --package web-time
 CRASH_KILLS ?= 200
 NAME ?= smoke
 # Installs what compiling needs, and lends RocksDB's library to the command, compiled once for this machine.
 ROCKSDB = LYCEUM_CACHE="$(CACHE)" .ci/rocksdb
 
-.PHONY: help build test testnet scenario crash bench fuzz fmt lint doc deny clean
+.PHONY: help build test testnet scenario sim calibrate crash bench fuzz fmt lint doc deny clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +33,18 @@ scenario:        ## play NAME (smoke) on real nodes in network namespaces, as ro
 	@$(ROCKSDB) cargo build --workspace --locked --quiet --bins --example lyceum-liar
 	@"$(CARGO_TARGET_DIR)/debug/netsim" run $(NAME) $(ARGS)
 
+# A workspace of its own, whose tokio can stop its clock: what rests on tokio is compiled once more for it.
+sim:             ## the simulator's lints and tests: whole networks in virtual time
+	$(ROCKSDB) cargo clippy $(SIM) $(SIM_CRATES) --all-targets --locked --quiet -- -D warnings
+	$(ROCKSDB) cargo test $(SIM) $(SIM_CRATES) --locked --quiet
+
+calibrate:       ## ten real nodes beside ten simulated ones; needs root and /dev/net/tun
+	@$(ROCKSDB) cargo build --workspace --locked --quiet
+	@$(ROCKSDB) cargo build $(SIM) --locked --quiet
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cd netsim/sim/scenarios && \
+	    "$(CARGO_TARGET_DIR)/debug/netsim" run calibrate.toml --dir "$$dir/network" && \
+	    "$(CARGO_TARGET_DIR)/debug/netsim-sim" calibrate.toml --compare "$$dir/network"
+
 crash:           ## kill an importing process 200 times (CRASH_KILLS), and at every write point
 	LYCEUM_CRASH_KILLS=$(CRASH_KILLS) $(ROCKSDB) cargo test --package lyceum-storage --lib --quiet -- --nocapture crash
 
@@ -45,9 +59,11 @@ fuzz:            ## each fuzz target for FUZZ_SECONDS (60); needs a nightly tool
 
 fmt:             ## format the code
 	cargo fmt --all
+	cargo fmt $(SIM) $(SIM_CRATES)
 
 lint:
 	cargo fmt --all --check
+	cargo fmt $(SIM) $(SIM_CRATES) --check
 	$(ROCKSDB) cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 doc:             ## the crates' documentation

@@ -49,11 +49,11 @@ pub(crate) struct Confession {
 
 /// What became of a liar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Exposure {
+pub struct Exposure {
     /// The honest nodes that it has lied to.
-    pub(crate) told: BTreeSet<String>,
+    pub told: BTreeSet<String>,
     /// Those that have banned it, with the reasons.
-    pub(crate) banned_by: BTreeMap<String, String>,
+    pub banned_by: BTreeMap<String, String>,
 }
 
 impl Liar {

@@ -12,7 +12,7 @@ use crate::client::{Answer, Client};
 use crate::stop::Stop;
 use crate::wallets::Person;
 
-mod calls;
+pub mod calls;
 
 use calls::Calls;
 
@@ -27,15 +27,15 @@ const PENDING_MAX: usize = 32;
 
 /// What became of the load.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub struct Tally {
     /// Transactions that a node took.
-    pub(crate) taken: u64,
+    pub taken: u64,
     /// Transactions that were handed in once more.
-    pub(crate) again: u64,
+    pub again: u64,
     /// Those refused, by reason.
-    pub(crate) refused: BTreeMap<String, u64>,
+    pub refused: BTreeMap<String, u64>,
     /// Those taken, by what they call.
-    pub(crate) kinds: BTreeMap<&'static str, u64>,
+    pub kinds: BTreeMap<&'static str, u64>,
 }
 
 /// The nodes that transactions are handed in to; more may come.
@@ -178,7 +178,7 @@ impl Sender {
         let mut next = Instant::now();
         let mut look = next + LOOK_EVERY;
         while !self.stop.is_set() {
-            let call = self.calls.next();
+            let call = self.calls.draw();
             if self.accounts[call.sender].pending.len() < PENDING_MAX {
                 self.send(&call);
             }
@@ -278,7 +278,11 @@ impl Sender {
     }
 }
 
-fn sign(
+/// Signs a call.
+///
+/// # Errors
+/// Where its body is none.
+pub fn sign(
     person: &Person,
     spec: &ChainSpec,
     seq: u64,

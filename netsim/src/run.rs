@@ -19,8 +19,8 @@ use crate::stop::Stop;
 use crate::watch::{best, look};
 use crate::wire::{Wire, check_rights};
 
-mod html;
-mod report;
+pub mod html;
+pub mod report;
 
 use report::{Report, Sample};
 

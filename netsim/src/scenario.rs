@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::wire::{Link, NODES_MAX};
 
 /// The scenarios that come with netsim, by name.
-pub(crate) const SHIPPED: [(&str, &str); 7] = [
+pub const SHIPPED: [(&str, &str); 7] = [
     ("smoke", include_str!("../scenarios/smoke.toml")),
     ("late-join", include_str!("../scenarios/late-join.toml")),
     ("partition", include_str!("../scenarios/partition.toml")),
@@ -23,36 +23,36 @@ pub(crate) const SHIPPED: [(&str, &str); 7] = [
 /// A scenario's file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Scenario {
+pub struct Scenario {
     /// What it is about, in a sentence.
-    pub(crate) about: String,
+    pub about: String,
     /// Nodes at the start: `node1`, `node2` and so on.
-    pub(crate) nodes: usize,
+    pub nodes: usize,
     /// How many of them mine, the first ones.
-    pub(crate) miners: usize,
+    pub miners: usize,
     /// How long it runs, in seconds, before all must agree.
-    pub(crate) seconds: f64,
+    pub seconds: f64,
     /// Calls handed in a second.
-    pub(crate) calls: f64,
+    pub calls: f64,
     /// What every link is like.
     #[serde(default)]
-    pub(crate) link: Link,
+    pub link: Link,
     /// What happens.
     #[serde(default)]
-    pub(crate) at: Vec<At>,
+    pub at: Vec<At>,
     /// What must hold in the end, beside that all nodes agree.
     #[serde(default)]
-    pub(crate) expect: Expect,
+    pub expect: Expect,
 }
 
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "AtFields")]
-pub(crate) struct At {
+pub struct At {
     /// When, in seconds from the start.
-    pub(crate) second: f64,
+    pub second: f64,
     /// What.
-    pub(crate) fault: Fault,
+    pub fault: Fault,
 }
 
 /// How [`At`] is written: the second, and one of the others.
@@ -93,7 +93,7 @@ impl TryFrom<AtFields> for At {
 
 /// What happens.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The network falls into parts; who is in none is alone.
     Split(Vec<Vec<String>>),
     /// It is whole again.
@@ -127,17 +127,17 @@ impl fmt::Display for Fault {
 /// What must hold.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Expect {
+pub struct Expect {
     /// At least so many blocks.
-    pub(crate) blocks: u64,
+    pub blocks: u64,
     /// At least so many transactions in the chain.
-    pub(crate) transactions: u64,
+    pub transactions: u64,
     /// At least so many reorganisations, of all nodes together.
-    pub(crate) reorganisations: u64,
+    pub reorganisations: u64,
     /// Newcomers took at least so many blocks by torrent, each.
-    pub(crate) blocks_by_torrent: u64,
+    pub blocks_by_torrent: u64,
     /// What a node sends by BitTorrent is at most so many times the segments that there are; 0: no bound.
-    pub(crate) uploads: f64,
+    pub uploads: f64,
 }
 
 impl Scenario {
@@ -145,7 +145,7 @@ impl Scenario {
     ///
     /// # Errors
     /// Where there is none, or it can't be played.
-    pub(crate) fn read(name: &str) -> anyhow::Result<Self> {
+    pub fn read(name: &str) -> anyhow::Result<Self> {
         let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
         let text = match shipped {
             Some((_, text)) => (*text).to_owned(),
@@ -165,12 +165,16 @@ impl Scenario {
     }
 
     /// Does anybody lie?
-    pub(crate) fn has_liars(&self) -> bool {
+    pub fn has_liars(&self) -> bool {
         let mut faults = self.at.iter().map(|at| &at.fault);
         faults.any(|fault| matches!(fault, Fault::Lie(_)))
     }
 
-    fn check(&self) -> anyhow::Result<()> {
+    /// Refuses what can't be played.
+    ///
+    /// # Errors
+    /// What is wrong, for the user.
+    pub fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             (1..=self.nodes).contains(&self.miners),
             "1 to {} of the nodes mine",

@@ -19,60 +19,60 @@ const BLOCKS_AFTER: u64 = 2;
 
 /// A block that every node has, at the same height.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Agreement {
+pub struct Agreement {
     /// Its height.
-    pub(crate) height: u64,
+    pub height: u64,
     /// Its hash.
-    pub(crate) hash: String,
+    pub hash: String,
     /// The state after it.
-    pub(crate) state_root: String,
+    pub state_root: String,
 }
 
 /// How a newcomer got the chain.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Newcomer {
+pub struct Newcomer {
     /// The network's height when it was started.
-    pub(crate) joined_at: u64,
+    pub joined_at: u64,
     /// From its start until it had all that the others had; `None` where that did not happen.
-    pub(crate) seconds_to_sync: Option<f64>,
+    pub seconds_to_sync: Option<f64>,
     /// The blocks that it took until then, by source.
-    pub(crate) blocks_by_source: BTreeMap<String, u64>,
+    pub blocks_by_source: BTreeMap<String, u64>,
 }
 
 /// What there is to say in the end.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// Do all nodes agree?
-    pub(crate) converged: bool,
+    pub converged: bool,
     /// How many nodes there are.
-    pub(crate) nodes: usize,
+    pub nodes: usize,
     /// What they agree on, or where each stands.
-    pub(crate) agreement: Option<Agreement>,
+    pub agreement: Option<Agreement>,
     /// Each node's height and tip, where they do not agree.
-    pub(crate) tips: BTreeMap<String, String>,
+    pub tips: BTreeMap<String, String>,
     /// Transactions in the chain up to there.
-    pub(crate) transactions: u64,
+    pub transactions: u64,
     /// Transactions that nodes took.
-    pub(crate) taken: u64,
+    pub taken: u64,
     /// Those taken, by what they call.
-    pub(crate) calls: BTreeMap<&'static str, u64>,
+    pub calls: BTreeMap<&'static str, u64>,
     /// Transactions refused, by reason.
-    pub(crate) refused: BTreeMap<String, u64>,
+    pub refused: BTreeMap<String, u64>,
     /// Transactions that were handed in again.
-    pub(crate) again: u64,
+    pub again: u64,
     /// Reorganisations, of all nodes together.
-    pub(crate) reorganisations: u64,
+    pub reorganisations: u64,
     /// How the node that came half-way got the chain.
-    pub(crate) newcomer: Option<Newcomer>,
+    pub newcomer: Option<Newcomer>,
     /// From the first node's start to the verdict.
-    pub(crate) seconds: f64,
+    pub seconds: f64,
     /// What went wrong beside.
-    pub(crate) faults: Vec<String>,
+    pub faults: Vec<String>,
 }
 
 impl Verdict {
     /// A verdict with the load's figures in it.
-    pub(crate) fn new(
+    pub fn new(
         nodes: usize,
         agreement: Result<Agreement, BTreeMap<String, String>>,
         tally: Tally,
@@ -99,7 +99,7 @@ impl Verdict {
     }
 
     /// Is all as it should be?
-    pub(crate) fn is_good(&self) -> bool {
+    pub fn is_good(&self) -> bool {
         self.converged && self.faults.is_empty()
     }
 }

@@ -11,7 +11,7 @@ use crate::process::without_variables;
 
 /// What somebody does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
     /// Runs the learning centre: members, proposals.
     Registrar,
     /// Gives courses, grades and certificates.
@@ -23,7 +23,7 @@ pub(crate) enum Role {
 }
 
 /// Everybody who sends transactions.
-pub(crate) const PEOPLE: [(&str, Role); 12] = [
+pub const PEOPLE: [(&str, Role); 12] = [
     ("registrar", Role::Registrar),
     ("ada", Role::Teacher),
     ("emmy", Role::Teacher),
@@ -39,19 +39,19 @@ pub(crate) const PEOPLE: [(&str, Role); 12] = [
 ];
 
 /// A wallet with its key.
-pub(crate) struct Person {
+pub struct Person {
     /// The wallet's name, and its user id.
-    pub(crate) name: String,
+    pub name: String,
     /// What they do.
-    pub(crate) role: Role,
+    pub role: Role,
     /// Their key.
-    pub(crate) key: SecretKey,
+    pub key: SecretKey,
     /// Their address.
-    pub(crate) address: Address,
+    pub address: Address,
     /// The identity card: a wallet token.
-    pub(crate) card: String,
+    pub card: String,
     /// The key file.
-    pub(crate) key_file: PathBuf,
+    pub key_file: PathBuf,
 }
 
 /// Makes a wallet in `folder`, its key without a passphrase.

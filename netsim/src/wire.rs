@@ -19,7 +19,7 @@ mod link;
 mod switch;
 mod tun;
 
-pub(crate) use link::Link;
+pub use link::Link;
 use switch::Switch;
 
 /// The networks that there may be at once on a machine: each is named by the second byte of its addresses, 10.N.0.0/16.
@@ -29,7 +29,7 @@ const PREFIX: u8 = 16;
 /// Room for a packet of any tunnel on the way.
 const MTU: &str = "1400";
 /// The most nodes: their numbers are the last byte of their addresses.
-pub(crate) const NODES_MAX: usize = 250;
+pub const NODES_MAX: usize = 250;
 
 /// The network, for as long as it lives.
 pub(crate) struct Wire {

@@ -33,8 +33,10 @@ mod run;
 mod start;
 
 pub use config::NodeConfig;
+pub use inbox::core_event;
 pub use open::{OpenError, folder_chain, open_chain};
 pub use opening::{OpenLedger, Opening};
+pub use outbox::network_command;
 pub use resting::resting_handle;
 
 use start::CoreJoin;

@@ -35,7 +35,7 @@ use crate::core::wire::{Request, Response};
 pub use self::bans::BANS_FILE;
 pub use self::config::{Discovery, Limits, Mainline, NetworkConfig, TARGET_PEERS, Timing};
 pub use self::identity::{IDENTITY_FILE, IdentityError, load_or_create_identity};
-pub use self::start::{Network, NetworkError, NetworkSender, start};
+pub use self::start::{Network, NetworkError, NetworkSender, start, start_over};
 
 /// Commands that may wait for the network.
 pub const NETWORK_COMMANDS_LEN: usize = 1_024;

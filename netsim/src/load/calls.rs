@@ -54,13 +54,13 @@ const MOTIONS: [&str; 4] = [
 
 /// A call: who makes it, and the transaction's body.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Call {
+pub struct Call {
     /// The sender's number.
-    pub(crate) sender: usize,
+    pub sender: usize,
     /// What is called, in a word.
-    pub(crate) kind: &'static str,
+    pub kind: &'static str,
     /// The object with `actions` or `contract`.
-    pub(crate) body: Value,
+    pub body: Value,
 }
 
 /// Something that exists, or will once its call is in a block.
@@ -72,7 +72,7 @@ struct Made {
 }
 
 /// The sequence of calls.
-pub(crate) struct Calls {
+pub struct Calls {
     rng: ChaCha8Rng,
     /// How many were given.
     count: u64,
@@ -93,7 +93,7 @@ pub(crate) struct Calls {
 
 impl Calls {
     /// The sequence of `seed` for these people.
-    pub(crate) fn new(seed: u64, people: &[Person]) -> Self {
+    pub fn new(seed: u64, people: &[Person]) -> Self {
         let with = |wanted: Role| {
             let all = people.iter().enumerate();
             let those = all.filter(move |(_, person)| person.role == wanted);
@@ -120,7 +120,7 @@ impl Calls {
     }
 
     /// The next call.
-    pub(crate) fn next(&mut self) -> Call {
+    pub fn draw(&mut self) -> Call {
         self.count += 1;
         if let Some(call) = self.first.pop() {
             return call;
@@ -412,9 +412,9 @@ mod tests {
         let mut other = Calls::new(8, &people);
         let (mut kinds, mut differ) = (BTreeMap::new(), 0);
         for _ in 0..2_000 {
-            let call = calls.next();
-            assert_eq!(call, again.next());
-            differ += usize::from(call != other.next());
+            let call = calls.draw();
+            assert_eq!(call, again.draw());
+            differ += usize::from(call != other.draw());
             TxBody::parse(&call.body.to_string()).unwrap();
             assert!(call.sender < people.len());
             *kinds.entry(call.kind).or_insert(0) += 1;
@@ -444,7 +444,7 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut calls = Calls::new(1, &people());
         for _ in 0..20_000 {
-            calls.next();
+            calls.draw();
         }
         for length in [
             calls.pupils.len(),

@@ -25,7 +25,7 @@ struct Series<'a> {
 }
 
 /// The whole page.
-pub(super) fn page(report: &Report) -> String {
+pub fn page(report: &Report) -> String {
     let is_good = report.verdict.is_good();
     let (class, word) = if is_good {
         ("good", "passed")

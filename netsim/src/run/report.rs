@@ -13,26 +13,30 @@ use crate::watch::View;
 
 /// The nodes at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Sample {
+pub struct Sample {
     /// Since the start.
-    pub(super) second: f64,
+    pub second: f64,
     /// The greatest height.
-    pub(super) best: u64,
+    pub best: u64,
     /// Each node that answered.
-    pub(super) nodes: BTreeMap<String, Point>,
+    pub nodes: BTreeMap<String, Point>,
 }
 
 /// A node at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Point {
-    pub(super) height: u64,
-    pub(super) reorganisations: u64,
-    pub(super) uploaded: u64,
-    pub(super) downloaded: u64,
+pub struct Point {
+    /// Its height.
+    pub height: u64,
+    /// Its reorganisations so far.
+    pub reorganisations: u64,
+    /// Bytes that it sent by BitTorrent.
+    pub uploaded: u64,
+    /// Bytes that it took by BitTorrent.
+    pub downloaded: u64,
 }
 
 impl Sample {
-    pub(super) fn new(second: f64, best: u64, views: &[View]) -> Self {
+    pub(crate) fn new(second: f64, best: u64, views: &[View]) -> Self {
         let points = views.iter().filter_map(|view| {
             let point = Point {
                 height: view.height()?,
@@ -53,31 +57,31 @@ impl Sample {
 
 /// A scenario's run.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Report {
+pub struct Report {
     /// Its name or file.
-    pub(super) scenario: String,
+    pub scenario: String,
     /// What it is about.
-    pub(super) about: String,
+    pub about: String,
     /// What happened, by second.
-    pub(super) faults: Vec<(f64, String)>,
+    pub faults: Vec<(f64, String)>,
     /// How it ended.
-    pub(super) verdict: Verdict,
+    pub verdict: Verdict,
     /// The nodes over time.
-    pub(super) samples: Vec<Sample>,
+    pub samples: Vec<Sample>,
     /// Blocks that each node took, by source.
-    pub(super) blocks_by_source: BTreeMap<String, BTreeMap<String, u64>>,
+    pub blocks_by_source: BTreeMap<String, BTreeMap<String, u64>>,
     /// Blocks by their age when gossip brought them: upper bounds in seconds, and how many within each.
-    pub(super) propagation: Vec<(f64, u64)>,
+    pub propagation: Vec<(f64, u64)>,
     /// What became of each liar.
-    pub(super) liars: BTreeMap<String, Exposure>,
+    pub liars: BTreeMap<String, Exposure>,
     /// Packets that the switch forwarded.
-    pub(super) packets: u64,
+    pub packets: u64,
     /// Packets that it lost.
-    pub(super) packets_lost: u64,
+    pub packets_lost: u64,
 }
 
 impl Report {
-    pub(super) fn new(
+    pub(crate) fn new(
         name: &str,
         scenario: &Scenario,
         verdict: Verdict,

@@ -13,20 +13,20 @@ const QUEUE_MAX: Duration = Duration::from_millis(500);
 /// How good a link is, in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Link {
+pub struct Link {
     /// How long a packet travels, in milliseconds.
-    pub(crate) latency_ms: f64,
+    pub latency_ms: f64,
     /// At most so much longer, in milliseconds.
-    pub(crate) jitter_ms: f64,
+    pub jitter_ms: f64,
     /// The part of packets that are lost, 0 to 1.
-    pub(crate) loss: f64,
+    pub loss: f64,
     /// KiB a second; 0: no bound.
-    pub(crate) kib_per_second: f64,
+    pub kib_per_second: f64,
 }
 
 impl Link {
     /// Refuses what no link can be.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> anyhow::Result<()> {
         let numbers = [self.latency_ms, self.jitter_ms, self.kib_per_second];
         let are_good = numbers.iter().all(|number| (0.0..=1e9).contains(number));
         anyhow::ensure!(

@@ -313,6 +313,11 @@ impl Chain {
         Ok(self.store.restore_segment(index, &mut text)?)
     }
 
+    /// Ends the chain without a word to its store, as a crash does: what was committed is left.
+    pub fn into_store(self) -> Store {
+        self.store
+    }
+
     /// Closes the store cleanly.
     ///
     /// # Errors

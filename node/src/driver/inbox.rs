@@ -134,7 +134,7 @@ async fn received(
 ) -> Input {
     let event = tokio::select! {
         Some(command) = commands.recv() => return Input::Command(command),
-        Some(event) = network.recv() => from_network(event),
+        Some(event) = network.recv() => core_event(event),
         Some(event) = torrents.recv() => from_torrents(event),
         Some(MinedBlock { template, token }) = mined.recv() => Event::Mined { template, token },
         Some(event) = files.recv() => event,
@@ -144,7 +144,8 @@ async fn received(
     Input::Event(Box::new(event))
 }
 
-fn from_network(event: NetworkEvent) -> Event {
+/// The core's event of a network's.
+pub fn core_event(event: NetworkEvent) -> Event {
     match event {
         NetworkEvent::Connected { peer, address, .. } => {
             let ip = address.iter().find_map(|protocol| match protocol {

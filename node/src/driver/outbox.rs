@@ -18,6 +18,32 @@ use crate::miner::MinerThreads;
 use crate::network::{NetworkCommand, NetworkSender, RequestFailure};
 use crate::torrent::SegmentSwarm;
 
+/// What the network is told of an action.
+///
+/// # Errors
+/// The action, where it is not the network's to do.
+pub fn network_command(action: Action) -> Result<NetworkCommand, Box<Action>> {
+    Ok(match action {
+        Action::Publish { topic, data } => NetworkCommand::Publish { topic, data },
+        Action::Verdict { id, from, verdict } => NetworkCommand::Verdict { id, from, verdict },
+        Action::Request { peer, id, request } => NetworkCommand::Request { peer, id, request },
+        Action::Respond { reply, response } => NetworkCommand::Respond { reply, response },
+        Action::Ban {
+            peer,
+            duration,
+            reason,
+        } => NetworkCommand::Ban {
+            peer,
+            duration,
+            reason,
+        },
+        Action::Provide { key, held: true } => NetworkCommand::Provide(key),
+        Action::Provide { key, held: false } => NetworkCommand::StopProviding(key),
+        Action::FindProviders(key) => NetworkCommand::FindProviders(key),
+        other => return Err(Box::new(other)),
+    })
+}
+
 /// Whom the core's thread tells what to do. None of them makes it wait.
 pub(super) struct Outbox {
     pub(super) spec: Arc<ChainSpec>,
@@ -42,42 +68,14 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Does what needs no more than a word to somebody. What can't be done makes events in `own`; gives back what is not for others to do.
     pub(super) fn perform(&mut self, action: Action, own: &mut VecDeque<Event>) -> Option<Action> {
+        let action = match network_command(action) {
+            Ok(command) => {
+                self.tell_network(command, own);
+                return None;
+            }
+            Err(other) => *other,
+        };
         match action {
-            Action::Publish { topic, data } => {
-                self.tell_network(NetworkCommand::Publish { topic, data }, own);
-            }
-            Action::Verdict { id, from, verdict } => {
-                self.tell_network(NetworkCommand::Verdict { id, from, verdict }, own);
-            }
-            Action::Request { peer, id, request } => {
-                self.tell_network(NetworkCommand::Request { peer, id, request }, own);
-            }
-            Action::Respond { reply, response } => {
-                self.tell_network(NetworkCommand::Respond { reply, response }, own);
-            }
-            Action::Ban {
-                peer,
-                duration,
-                reason,
-            } => {
-                self.metrics.banned(reason);
-                let command = NetworkCommand::Ban {
-                    peer,
-                    duration,
-                    reason,
-                };
-                self.tell_network(command, own);
-            }
-            Action::Provide { key, held } => {
-                let command = match held {
-                    true => NetworkCommand::Provide(key),
-                    false => NetworkCommand::StopProviding(key),
-                };
-                self.tell_network(command, own);
-            }
-            Action::FindProviders(key) => {
-                self.tell_network(NetworkCommand::FindProviders(key), own);
-            }
             Action::Mine { template, block } => {
                 if let Some(miner) = &self.miner {
                     miner.mine(template, block.claims);
@@ -151,6 +149,9 @@ impl Outbox {
     }
 
     fn tell_network(&self, command: NetworkCommand, own: &mut VecDeque<Event>) {
+        if let NetworkCommand::Ban { reason, .. } = &command {
+            self.metrics.banned(reason);
+        }
         let asked = match &command {
             NetworkCommand::Request { peer, id, .. } => Some((*peer, *id)),
             _ => None,

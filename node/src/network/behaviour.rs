@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::request_response::ProtocolSupport;
 use libp2p::swarm::NetworkBehaviour;
@@ -74,6 +76,22 @@ pub(super) fn swarm(
         parts.relay_client = is_relayed.then_some(relay_client).into();
         parts
     });
+    let idle = config.timing.idle;
+    Ok(builder
+        .with_swarm_config(|swarm| swarm.with_idle_connection_timeout(idle))
+        .build())
+}
+
+/// Builds the swarm over a transport that is given.
+pub(super) fn swarm_over(
+    transport: Boxed<(PeerId, StreamMuxerBox)>,
+    config: &NetworkConfig,
+    registry: &mut Registry,
+) -> Result<Swarm<Behaviour>, NetworkError> {
+    let parts = behaviour(config, registry)?;
+    let builder = SwarmBuilder::with_existing_identity(config.identity.clone()).with_tokio();
+    let Ok(builder) = builder.with_other_transport(|_| transport);
+    let Ok(builder) = builder.with_behaviour(|_| parts);
     let idle = config.timing.idle;
     Ok(builder
         .with_swarm_config(|swarm| swarm.with_idle_connection_timeout(idle))

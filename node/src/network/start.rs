@@ -2,15 +2,17 @@
 
 use std::io;
 
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
 use libp2p::metrics::Metrics;
-use libp2p::{Multiaddr, PeerId, TransportError};
+use libp2p::{Multiaddr, PeerId, Swarm, TransportError};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::behaviour::swarm;
+use super::behaviour::{Behaviour, swarm, swarm_over};
 use super::metrics::Counters;
 use super::rendezvous::{FOUND_QUEUE_LEN, Rendezvous};
 use super::task::{Inputs, Task};
@@ -99,7 +101,28 @@ impl Network {
 /// # Errors
 /// [`NetworkError`], among others where an address to listen on is taken.
 pub fn start(config: NetworkConfig, registry: &mut Registry) -> Result<Network, NetworkError> {
-    let mut swarm = swarm(&config, registry)?;
+    let swarm = swarm(&config, registry)?;
+    start_swarm(swarm, config, registry)
+}
+
+/// Starts a network over a transport of the caller's instead of TCP, QUIC and relays: a simulator's. Names are not resolved.
+///
+/// # Errors
+/// [`NetworkError`], among others where the transport does not listen at an address.
+pub fn start_over(
+    transport: Boxed<(PeerId, StreamMuxerBox)>,
+    config: NetworkConfig,
+    registry: &mut Registry,
+) -> Result<Network, NetworkError> {
+    let swarm = swarm_over(transport, &config, registry)?;
+    start_swarm(swarm, config, registry)
+}
+
+fn start_swarm(
+    mut swarm: Swarm<Behaviour>,
+    config: NetworkConfig,
+    registry: &mut Registry,
+) -> Result<Network, NetworkError> {
     for address in &config.listen {
         let listening = swarm.listen_on(address.clone());
         listening.map_err(|error| NetworkError::Listen {
