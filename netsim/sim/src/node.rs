@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, PeerId};
 use lyceum_node::core::{
-    Action, Chain, Core, CoreConfig, Event, MempoolLimits, Notice, SubmitRefusal,
+    Action, Chain, Core, CoreConfig, Event, MempoolLimits, Notice, PartError, SubmitRefusal,
 };
 use lyceum_node::driver::{core_event, network_command};
 use lyceum_node::network::{
@@ -410,9 +410,19 @@ impl Node {
                     task.abort();
                 }
             }
-            Action::ReadSegment { index, file } => {
-                let text = swarm.read(host, &file);
-                self.next.push_back(Event::SegmentText { index, text });
+            Action::ReadSegment {
+                index,
+                file,
+                offset,
+            } => {
+                let text = swarm.read(host, &file, offset).ok_or(PartError::Unreadable);
+                let checker = self.core.chain().run_checker();
+                let part = text.and_then(|text| checker.check_part(text));
+                self.next.push_back(Event::SegmentPart {
+                    index,
+                    offset,
+                    part,
+                });
             }
             Action::DeleteFetched(file) => swarm.delete(host, &file),
             // Those above are all that is left; a new one shows in the first run that meets it.

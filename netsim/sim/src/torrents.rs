@@ -112,8 +112,12 @@ impl Swarm {
         holder.is_some_and(|holder| holder.seeds.contains_key(&index))
     }
 
-    pub(crate) fn read(&self, host: Host, file: &Path) -> Option<Vec<u8>> {
-        self.lock().get(&host)?.files.get(file).cloned()
+    /// A file's bytes from an offset on: segments are small here, so the rest is one part.
+    pub(crate) fn read(&self, host: Host, file: &Path, offset: u64) -> Option<Vec<u8>> {
+        let holders = self.lock();
+        let text = holders.get(&host)?.files.get(file)?;
+        let rest = text.get(usize::try_from(offset).ok()?..)?;
+        Some(rest.to_vec())
     }
 
     pub(crate) fn delete(&self, host: Host, file: &Path) {

@@ -154,9 +154,11 @@ impl fmt::Display for Shown<'_> {
             }
             Event::Mined { template, .. } => write!(f, "mined {template}"),
             Event::Submit { .. } => f.write_str("submit"),
-            Event::SegmentText { index, text } => {
-                write!(f, "text {index} {:?}", text.as_ref().map(Vec::len))
-            }
+            Event::SegmentPart {
+                index,
+                offset,
+                part,
+            } => write!(f, "part {index} from {offset} {part:?}"),
             other => write!(f, "{other:?}"),
         }
     }
