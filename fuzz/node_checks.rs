@@ -87,7 +87,7 @@ fn event(
     let index = SegmentIndex::new(u64::from(first)).expect("a byte");
     let id = libp2p::gossipsub::MessageId::new(bytes);
     let data = bytes.to_vec();
-    Some(match kind % 12 {
+    Some(match kind % 13 {
         0 => Event::Connected {
             peer: from,
             ip: Some([127, 0, 0, 1].into()),
@@ -135,6 +135,10 @@ fn event(
             peer: from,
             reason: "frame",
         },
-        _ => Event::SegmentDamaged(index),
+        11 => Event::SegmentDamaged(index),
+        _ => Event::Providers {
+            key: data,
+            peers: vec![from, peer(first)],
+        },
     })
 }

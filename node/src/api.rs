@@ -13,7 +13,9 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use lyceum_protocol::ChainSpec;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
@@ -38,7 +40,7 @@ mod status;
 mod transactions;
 mod web;
 
-use context::Api;
+use context::{Api, Door};
 use limit::Limiter;
 pub use limit::RateLimit;
 use listener::{BoundedListener, Client};
@@ -73,15 +75,33 @@ pub enum ApiError {
 }
 
 /// An API that is being served.
-#[derive(Debug)]
 pub struct ApiServer {
     /// Where.
     pub address: SocketAddr,
     /// Ends after the shutdown, when the last answer is sent.
     pub task: JoinHandle<()>,
+    door: Door,
 }
 
-/// Listens on `address`, and serves until `shutdown`; then the requests at work are answered, and event streams end.
+impl std::fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut server = f.debug_struct("ApiServer");
+        server
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ApiServer {
+    /// The node is there: from now on everything is served.
+    pub fn open(&self, node: NodeHandle) {
+        let height = node.standing.borrow().height;
+        self.door.metrics.count_executed_from(height);
+        self.door.open(node);
+    }
+}
+
+/// As [`listen`], for a node that is there.
 ///
 /// # Errors
 /// [`ApiError`]; nothing is served then.
@@ -92,8 +112,31 @@ pub async fn serve(
     config: ApiConfig,
     shutdown: CancellationToken,
 ) -> Result<ApiServer, ApiError> {
-    metrics.count_executed_from(node.standing.borrow().height);
-    let router = router(node, metrics, &config, shutdown.clone())?;
+    let doing = watch::channel("starting").1;
+    let spec = Arc::clone(&node.spec);
+    let server = listen(address, &spec, metrics, config, doing, shutdown).await?;
+    server.open(node);
+    Ok(server)
+}
+
+/// Listens on `address`, and serves until `shutdown`; then the requests at work are answered, and event streams end.
+///
+/// Until the node is there ([`ApiServer::open`]), liveness, readiness and metrics are served, and `doing` says what is being done; all else is
+/// refused, with the advice to come back.
+///
+/// # Errors
+/// [`ApiError`]; nothing is served then.
+pub async fn listen(
+    address: SocketAddr,
+    spec: &ChainSpec,
+    metrics: Arc<Metrics>,
+    config: ApiConfig,
+    doing: watch::Receiver<&'static str>,
+    shutdown: CancellationToken,
+) -> Result<ApiServer, ApiError> {
+    let limiter = Limiter::new(config.rate, Instant::now());
+    let door = Door::new(metrics, limiter, doing, shutdown.clone());
+    let router = router(door.clone(), spec, &config)?;
     let bind = |source| ApiError::Bind { address, source };
     let listener = TcpListener::bind(address).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
@@ -105,7 +148,11 @@ pub async fn serve(
             tracing::error!(%error, "the API has ended");
         }
     });
-    Ok(ApiServer { address, task })
+    Ok(ApiServer {
+        address,
+        task,
+        door,
+    })
 }
 
 /// The API's description, generated from the code that serves it.
@@ -127,7 +174,7 @@ pub async fn serve(
 struct Description;
 
 /// The described routes, and the document that lists them.
-fn described() -> (Router<Api>, utoipa::openapi::OpenApi) {
+fn described() -> (Router<Door>, utoipa::openapi::OpenApi) {
     let router = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(status::status))
         .routes(routes!(blocks::blocks))
@@ -163,21 +210,14 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
 });
 
 #[utoipa::path(get, path = "/openapi.json", tag = "operation", responses((status = 200, body = Object, description = "This document"), Refusals))]
-async fn document() -> impl IntoResponse {
+async fn document(_api: Api) -> impl IntoResponse {
     let kind = [(header::CONTENT_TYPE, "application/json")];
     (kind, DOCUMENT.as_str())
 }
 
-fn router(
-    node: NodeHandle,
-    metrics: Arc<Metrics>,
-    config: &ApiConfig,
-    shutdown: CancellationToken,
-) -> Result<Router, ApiError> {
+fn router(door: Door, spec: &ChainSpec, config: &ApiConfig) -> Result<Router, ApiError> {
     let cors = cors(&config.cors)?;
-    let body_max = node.spec.max_tx_bytes as usize + transactions::TOKEN_SPACE_MAX;
-    let limiter = Limiter::new(config.rate, Instant::now());
-    let api = Api::new(node, metrics, limiter, shutdown);
+    let body_max = spec.max_tx_bytes as usize + transactions::TOKEN_SPACE_MAX;
     let (router, _) = described();
     let router = router
         .layer(TimeoutLayer::with_status_code(
@@ -186,17 +226,17 @@ fn router(
         ))
         .layer(DefaultBodyLimit::max(body_max))
         .layer(middleware::from_fn(problem::describe))
-        .layer(middleware::from_fn_with_state(api.clone(), admit));
+        .layer(middleware::from_fn_with_state(door.clone(), admit));
     let router = match cors {
         Some(cors) => router.layer(cors),
         None => router,
     };
-    Ok(router.with_state(api))
+    Ok(router.with_state(door))
 }
 
 /// Counts a request, and refuses it where its client asks too often.
 async fn admit(
-    State(api): State<Api>,
+    State(door): State<Door>,
     ConnectInfo(Client(client)): ConnectInfo<Client>,
     request: Request,
     next: Next,
@@ -205,7 +245,7 @@ async fn admit(
     let is_free = ["/healthz", "/readyz", "/metrics"].contains(&request.uri().path());
     let allowed = match is_free {
         true => Ok(()),
-        false => api.limiter.take(client, start),
+        false => door.limiter.take(client, start),
     };
     let mut response = match allowed {
         Ok(()) => next.run(request).await,
@@ -219,7 +259,7 @@ async fn admit(
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     let took = start.elapsed();
-    api.metrics.answered(response.status().as_u16(), took);
+    door.metrics.answered(response.status().as_u16(), took);
     response
 }
 

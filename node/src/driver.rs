@@ -1,7 +1,7 @@
 //! The driver: it brings what happens to the core, and does what the core asks for.
 //!
 //! [`Node::start`] makes one running node: the core on a thread of its own, with the ledger; the network, the torrents and the API on the
-//! async runtime; the miner on threads. Several can run in one process.
+//! async runtime; the miner on threads. Several can run in one process. The API comes first, as an [`Opening`]; the ledger may take its time.
 //!
 //! # Who waits for whom
 //!
@@ -26,6 +26,7 @@ mod inbox;
 mod meter;
 mod notices;
 mod open;
+mod opening;
 mod outbox;
 mod resting;
 mod run;
@@ -33,6 +34,7 @@ mod start;
 
 pub use config::NodeConfig;
 pub use open::{OpenError, folder_chain, open_chain};
+pub use opening::{OpenLedger, Opening};
 pub use resting::resting_handle;
 
 use start::CoreJoin;

@@ -2,8 +2,11 @@
 //!
 //! Counters and histograms are told as things happen; gauges are looked up from the [`NodeHandle`] at each scrape. No label takes a value
 //! that a peer or a user chooses: reasons are short names of this program.
+//!
+//! Before the ledger is open, what would be told of it would be wrong: until then the registry holds the program, its process and its HTTP
+//! answers alone.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use lyceum_protocol::Height;
@@ -20,54 +23,19 @@ mod families;
 mod refresh;
 
 pub use exposition::Exposition;
-use families::{BlockSource, Channel, Families, Reason, Status};
+use families::{BlockSource, Channel, Families, Program, Reason, Status};
 pub(crate) use refresh::unix_millis;
 
 /// The prefix of every metric of ours.
 const PREFIX: &str = "lyceum";
 
-/// A registry that still takes metrics, before it is shared.
-#[derive(Debug)]
-pub struct MetricsBuilder {
-    registry: Registry,
-    families: Families,
-}
-
-impl MetricsBuilder {
-    /// A registry with every metric of ours in it, all at their start.
-    pub fn new() -> Self {
-        let mut registry = Registry::default();
-        let families = Families::register(registry.sub_registry_with_prefix(PREFIX));
-        Self { registry, families }
-    }
-
-    /// The whole registry, for others to add theirs: libp2p puts its own under `libp2p_`.
-    pub fn registry_mut(&mut self) -> &mut Registry {
-        &mut self.registry
-    }
-
-    /// Ends the registering.
-    pub fn finish(self) -> Metrics {
-        let Self { registry, families } = self;
-        Metrics {
-            registry,
-            families,
-            executed: Mutex::default(),
-        }
-    }
-}
-
-impl Default for MetricsBuilder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// The node's metrics. Share it by an `Arc`; nothing in it waits.
+/// The node's metrics. Share it by an `Arc`; nothing in it waits for long.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
-    families: Families,
+    registry: Mutex<Registry>,
+    program: Program,
+    /// Registered with their first use.
+    families: OnceLock<Families>,
     /// The last block whose receipts are counted.
     executed: Mutex<refresh::Counted>,
 }
@@ -79,14 +47,35 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Metrics without libp2p's.
+    /// A registry with the program's own metrics in it; those of the ledger and the network come with their first use.
     pub fn new() -> Self {
-        MetricsBuilder::new().finish()
+        let mut registry = Registry::default();
+        let program = Program::register(registry.sub_registry_with_prefix(PREFIX));
+        Self {
+            registry: Mutex::new(registry),
+            program,
+            families: OnceLock::new(),
+            executed: Mutex::default(),
+        }
+    }
+
+    /// Lets others add theirs: libp2p puts its own under `libp2p_`.
+    pub fn register<T>(&self, add: impl FnOnce(&mut Registry) -> T) -> T {
+        add(&mut self.registry())
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn families(&self) -> &Families {
+        let register = || Families::register(self.registry().sub_registry_with_prefix(PREFIX));
+        self.families.get_or_init(register)
     }
 
     /// Counts what the core says has happened.
     pub fn observe(&self, notice: &Notice) {
-        let f = &self.families;
+        let f = self.families();
         match notice {
             Notice::Tip {
                 transactions,
@@ -127,12 +116,12 @@ impl Metrics {
 
     /// A block took so long to be checked and executed.
     pub fn block_validated(&self, took: Duration) {
-        self.families.chain.validation.observe(took.as_secs_f64());
+        self.families().chain.validation.observe(took.as_secs_f64());
     }
 
     /// A block came by gossip, so long after its own time.
     pub fn block_propagated(&self, age: Duration) {
-        self.families.chain.propagation.observe(age.as_secs_f64());
+        self.families().chain.propagation.observe(age.as_secs_f64());
     }
 
     /// The contracts of blocks above this height are counted, at each scrape: those at or below it ran before the start.
@@ -143,18 +132,18 @@ impl Metrics {
 
     /// The miner has tried so many nonces more.
     pub fn mining_attempts(&self, attempts: u64) {
-        self.families.machine.mining_attempts.inc_by(attempts);
+        self.families().machine.mining_attempts.inc_by(attempts);
     }
 
     /// A peer was banned; `reason` is one of the program's own short names.
     pub fn banned(&self, reason: &'static str) {
-        count(&self.families.network.bans, reason);
+        count(&self.families().network.bans, reason);
     }
 
     /// A message was dropped, for a channel was full; `channel` is one of the program's own names.
     pub fn channel_dropped(&self, channel: &'static str) {
         let label = Channel { channel };
-        self.families
+        self.families()
             .network
             .channel_dropped
             .get_or_create(&label)
@@ -172,21 +161,25 @@ impl Metrics {
                 _ => "5xx",
             },
         };
-        self.families.http.requests.get_or_create(&label).inc();
-        self.families.http.duration.observe(took.as_secs_f64());
+        self.program.http.requests.get_or_create(&label).inc();
+        self.program.http.duration.observe(took.as_secs_f64());
     }
 
     /// Someone listens to events, until the guard is dropped.
     pub(crate) fn listening(&self) -> Listening {
-        let gauge = self.families.http.event_streams.clone();
+        let gauge = self.program.http.event_streams.clone();
         gauge.inc();
         Listening(gauge)
     }
 
-    /// Looks the gauges up, and writes everything as text. It reads the ledger's database and `/proc`: for a blocking thread.
-    pub fn expose(&self, node: &NodeHandle, exposition: Exposition) -> String {
-        refresh::refresh(&self.families, node, &self.executed);
-        exposition.encode(&self.registry)
+    /// Looks the gauges up, and writes everything as text; without a node, what there is before its ledger is open. It reads the ledger's
+    /// database and `/proc`: for a blocking thread.
+    pub fn expose(&self, node: Option<&NodeHandle>, exposition: Exposition) -> String {
+        refresh::process(&self.program.process);
+        if let Some(node) = node {
+            refresh::refresh(self.families(), node, &self.executed);
+        }
+        exposition.encode(&self.registry())
     }
 }
 

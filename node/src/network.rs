@@ -199,7 +199,7 @@ pub enum NetworkCommand {
     Provide(Vec<u8>),
     /// No longer.
     StopProviding(Vec<u8>),
-    /// Look for providers of a key, and dial some of them: [`NetworkEvent::Providers`].
+    /// Look for providers of a key, and dial some of those that are not connected: [`NetworkEvent::Providers`].
     FindProviders(Vec<u8>),
     /// Dial an address.
     Dial(Multiaddr),

@@ -1,7 +1,7 @@
 //! Blocks of the main chain and of side branches.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use lyceum_protocol::{BlockHash, BlockLine, Height, Token, TxId};
@@ -90,7 +90,7 @@ pub(super) struct BlockRange {
     Refusals
 ))]
 pub(super) async fn blocks(
-    State(api): State<Api>,
+    api: Api,
     Query(range): Query<BlockRange>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -141,7 +141,7 @@ fn lines(view: &LedgerView<'_>, from: Option<Height>, limit: usize) -> Result<Li
         Refusals
     ))]
 pub(super) async fn block(
-    State(api): State<Api>,
+    api: Api,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -1,9 +1,13 @@
-use std::sync::Arc;
-use std::time::Duration;
+//! What handlers are given.
 
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use lyceum_storage::LedgerView;
 use serde_json::value::RawValue;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::limit::Limiter;
@@ -18,20 +22,23 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Listeners to events at once.
 const EVENT_STREAMS_MAX: usize = 256;
 
-/// What every handler is given.
+/// What is there from the first second on; the node comes when its ledger is open.
 #[derive(Clone)]
-pub(super) struct Api(Arc<Inner>);
+pub(super) struct Door(Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) node: NodeHandle,
     pub(super) metrics: Arc<Metrics>,
     pub(super) limiter: Limiter,
     pub(super) event_streams: Arc<Semaphore>,
     pub(super) shutdown: CancellationToken,
+    /// What is being done until the node is there.
+    doing: watch::Receiver<&'static str>,
+    since: Instant,
+    node: OnceLock<Arc<NodeHandle>>,
     reads: Arc<Semaphore>,
 }
 
-impl std::ops::Deref for Api {
+impl std::ops::Deref for Door {
     type Target = Inner;
 
     fn deref(&self) -> &Inner {
@@ -39,36 +46,54 @@ impl std::ops::Deref for Api {
     }
 }
 
-impl Api {
+impl Door {
     pub(super) fn new(
-        node: NodeHandle,
         metrics: Arc<Metrics>,
         limiter: Limiter,
+        doing: watch::Receiver<&'static str>,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(Inner {
-            node,
             metrics,
             limiter,
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             shutdown,
+            doing,
+            since: Instant::now(),
+            node: OnceLock::new(),
             reads: Arc::new(Semaphore::new(READS_MAX)),
         }))
+    }
+
+    /// From now on all is served.
+    pub(super) fn open(&self, node: NodeHandle) {
+        // A second node would be a fault of ours: the first one stays.
+        let _ = self.node.set(Arc::new(node));
+    }
+
+    /// The node, once it is there.
+    pub(super) fn node(&self) -> Option<&Arc<NodeHandle>> {
+        self.node.get()
+    }
+
+    /// What is being done before the node is there, and for how long.
+    pub(super) fn doing(&self) -> String {
+        let (doing, seconds) = (*self.doing.borrow(), self.since.elapsed().as_secs());
+        format!("{doing}; the program runs for {seconds} s")
     }
 
     /// Runs `work` on a blocking thread, when it is its turn.
     pub(super) async fn block<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&NodeHandle) -> Result<T, Problem> + Send + 'static,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let turn = tokio::time::timeout(WAIT_MAX, self.reads.clone().acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
             return Err(Problem::busy("busy", "too many reads at once"));
         };
-        let node = self.node.clone();
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            work(&node)
+            work()
         });
         let done = work.await;
         done.unwrap_or_else(|error| {
@@ -77,13 +102,43 @@ impl Api {
             Err(Problem::new(status, "internal", "see the log"))
         })
     }
+}
 
+/// What handlers are given that need the node; before it is there, they refuse.
+#[derive(Clone)]
+pub(super) struct Api {
+    door: Door,
+    pub(super) node: Arc<NodeHandle>,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.door
+    }
+}
+
+impl FromRequestParts<Door> for Api {
+    type Rejection = Problem;
+
+    async fn from_request_parts(_: &mut Parts, door: &Door) -> Result<Self, Problem> {
+        let Some(node) = door.node() else {
+            return Err(Problem::busy("opening", door.doing()));
+        };
+        let (door, node) = (door.clone(), Arc::clone(node));
+        Ok(Self { door, node })
+    }
+}
+
+impl Api {
     /// Reads one consistent state of the ledger, on a blocking thread.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&LedgerView<'_>) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        self.block(|node| work(&node.reader.read())).await
+        let node = Arc::clone(&self.node);
+        self.door.block(move || work(&node.reader.read())).await
     }
 
     /// Asks the core for what waits for a block; `nothing` where there is no core, as over a ledger at rest.

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
@@ -23,7 +22,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
     Refusals
 ))]
 pub(super) async fn events(
-    State(api): State<Api>,
+    api: Api,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let turn = api.event_streams.clone().try_acquire_owned();
     let turn = turn.map_err(|_| Problem::busy("listeners", "too many listeners to events"))?;

@@ -1,7 +1,7 @@
 //! The state: accounts, contracts, records and their proofs.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use lyceum_protocol::{Address, Seq};
 use lyceum_storage::{LedgerView, StateProof};
 use serde::{Deserialize, Serialize};
@@ -38,10 +38,7 @@ pub(super) struct Account {
 #[utoipa::path(get, path = "/api/v1/accounts/{did}", tag = "state",
     params(("did" = String, Path, description = "A wallet's address", example = "did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3XjN4Zq7oMMsw")),
     responses((status = 200, body = Account, description = "The account; empty where the ledger does not know it"), Refusals))]
-pub(super) async fn account(
-    State(api): State<Api>,
-    Path(did): Path<String>,
-) -> Result<Json<Account>, Problem> {
+pub(super) async fn account(api: Api, Path(did): Path<String>) -> Result<Json<Account>, Problem> {
     let sender: Address = did
         .parse()
         .map_err(|error| Problem::bad("address", format!("{did:?}: {error}")))?;
@@ -93,7 +90,7 @@ fn names(object: &Value) -> Vec<String> {
 #[utoipa::path(get, path = "/api/v1/contracts", tag = "state", params(Paging),
     responses((status = 200, body = Page<ContractName>), Refusals))]
 pub(super) async fn contracts(
-    State(api): State<Api>,
+    api: Api,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<ContractName>>, Problem> {
     let limit = paging.limit()?;
@@ -131,7 +128,7 @@ pub(super) struct Contract {
     params(("name" = String, Path, description = "A contract's name", example = "learning")),
     responses((status = 200, body = Contract), Refusals))]
 pub(super) async fn contract(
-    State(api): State<Api>,
+    api: Api,
     Path(name): Path<String>,
 ) -> Result<Json<Contract>, Problem> {
     let path = checked_path(format!("{DEFINITIONS}{name}"))?;
@@ -166,7 +163,7 @@ pub(super) struct Record {
     ),
     responses((status = 200, body = Page<Record>, description = "Records, in the order of their keys' bytes"), Refusals))]
 pub(super) async fn records(
-    State(api): State<Api>,
+    api: Api,
     Path((contract, record)): Path<(String, String)>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Record>>, Problem> {
@@ -245,7 +242,7 @@ pub(super) struct Leaf {
     ),
     responses((status = 200, body = RecordAt), Refusals))]
 pub(super) async fn record(
-    State(api): State<Api>,
+    api: Api,
     Path((contract, record, key)): Path<(String, String, String)>,
     Query(query): Query<ProofQuery>,
 ) -> Result<Json<RecordAt>, Problem> {

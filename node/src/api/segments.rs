@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use libp2p::Multiaddr;
@@ -103,7 +103,7 @@ pub(super) struct SegmentRange {
 #[utoipa::path(get, path = "/api/v1/segments", tag = "segments", params(SegmentRange),
     responses((status = 200, body = Page<Segment>, description = "Sealed segments, in order"), Refusals))]
 pub(super) async fn segments(
-    State(api): State<Api>,
+    api: Api,
     Query(range): Query<SegmentRange>,
 ) -> Result<Json<Page<Segment>>, Problem> {
     let limit = page_len(range.limit)?;
@@ -140,7 +140,7 @@ async fn find(api: &Api, index: &str) -> Result<SegmentEntry, Problem> {
 
 /// The two things at one place of a path: the router can't tell `{k}` from `{k}.torrent`.
 pub(super) async fn segment_or_torrent(
-    State(api): State<Api>,
+    api: Api,
     Path(k): Path<String>,
 ) -> Result<Response, Problem> {
     match k.strip_suffix(".torrent") {
@@ -178,10 +178,7 @@ async fn torrent(api: &Api, k: &str) -> Result<Response, Problem> {
 #[utoipa::path(get, path = "/api/v1/segments/{k}/magnet", tag = "segments",
     params(("k" = String, Path, description = "A segment's number", pattern = "^[0-9]{1,15}$")),
     responses((status = 200, content_type = "text/plain", body = String, description = "The magnet link, with the chain's trackers and this node's address"), Refusals))]
-pub(super) async fn magnet(
-    State(api): State<Api>,
-    Path(k): Path<String>,
-) -> Result<String, Problem> {
+pub(super) async fn magnet(api: Api, Path(k): Path<String>) -> Result<String, Problem> {
     let entry = find(&api, &k).await?;
     let peers = addresses(&api.node);
     Ok(entry.metainfo.magnet(&api.node.spec.trackers, &peers))

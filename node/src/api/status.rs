@@ -8,7 +8,7 @@ use lyceum_protocol::Height;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::context::Api;
+use super::context::{Api, Door};
 use super::paging::{Page, Paging};
 use super::problem::{Problem, Refusals};
 use crate::core::Phase;
@@ -131,7 +131,7 @@ impl Sync {
 }
 
 #[utoipa::path(get, path = "/api/v1/status", tag = "node", responses((status = 200, body = Status), Refusals))]
-pub(super) async fn status(State(api): State<Api>) -> Result<Json<Status>, Problem> {
+pub(super) async fn status(api: Api) -> Result<Json<Status>, Problem> {
     let genesis = api.read(|view| Ok(view.hash_at(Height::ZERO)?)).await?;
     let node = &api.node;
     let standing = node.standing.borrow().clone();
@@ -189,8 +189,8 @@ pub(super) struct Health {
 }
 
 #[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, body = Health), Refusals))]
-pub(super) async fn healthz(State(api): State<Api>) -> Result<Json<Health>, Problem> {
-    if api.node.commands.is_closed() {
+pub(super) async fn healthz(State(door): State<Door>) -> Result<Json<Health>, Problem> {
+    if door.node().is_some_and(|node| node.commands.is_closed()) {
         return Err(Problem::busy("stopping", "the node is stopping"));
     }
     Ok(Json(Health { ok: true }))
@@ -202,17 +202,20 @@ pub(super) struct Readiness {
     ready: bool,
     /// Why not.
     reasons: Vec<Unready>,
-    sync: Sync,
-    peers: usize,
-    height: u64,
-    /// Time since the tip was made, by its own timestamp, in milliseconds.
-    tip_age_ms: u64,
+    /// Null until the ledger is open.
+    sync: Option<Sync>,
+    /// Null until the ledger is open.
+    peers: Option<usize>,
+    /// Null until the ledger is open.
+    height: Option<u64>,
+    /// Time since the tip was made, by its own timestamp, in milliseconds; null until the ledger is open.
+    tip_age_ms: Option<u64>,
 }
 
 /// One reason not to be ready.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Unready {
-    /// `no_peers`, `syncing`, `behind` or `tip_old`.
+    /// `opening`, `no_peers`, `syncing`, `behind` or `tip_old`.
     #[schema(example = "no_peers")]
     reason: &'static str,
     detail: String,
@@ -223,14 +226,32 @@ pub(super) struct Unready {
     (status = 503, body = Readiness, description = "Not synced, with the reasons"),
     Refusals
 ))]
-pub(super) async fn readyz(State(api): State<Api>) -> Response {
-    let standing = api.node.standing.borrow().clone();
-    let readiness = readiness(&standing, api.node.spec.block_interval_ms, unix_millis());
+pub(super) async fn readyz(State(door): State<Door>) -> Response {
+    let readiness = match door.node() {
+        None => opening(door.doing()),
+        Some(node) => {
+            let standing = node.standing.borrow().clone();
+            readiness(&standing, node.spec.block_interval_ms, unix_millis())
+        }
+    };
     let status = match readiness.ready {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, Json(readiness)).into_response()
+}
+
+/// Not ready, for the ledger is not open yet.
+fn opening(detail: String) -> Readiness {
+    let reason = "opening";
+    Readiness {
+        ready: false,
+        reasons: vec![Unready { reason, detail }],
+        sync: None,
+        peers: None,
+        height: None,
+        tip_age_ms: None,
+    }
 }
 
 fn readiness(standing: &Standing, block_interval_ms: u32, now_ms: u64) -> Readiness {
@@ -259,10 +280,10 @@ fn readiness(standing: &Standing, block_interval_ms: u32, now_ms: u64) -> Readin
     Readiness {
         ready: reasons.is_empty(),
         reasons,
-        sync,
-        peers: standing.peers,
-        height: standing.height.get(),
-        tip_age_ms,
+        sync: Some(sync),
+        peers: Some(standing.peers),
+        height: Some(standing.height.get()),
+        tip_age_ms: Some(tip_age_ms),
     }
 }
 
@@ -271,14 +292,14 @@ fn readiness(standing: &Standing, block_interval_ms: u32, now_ms: u64) -> Readin
     Refusals
 ))]
 pub(super) async fn metrics(
-    State(api): State<Api>,
+    State(door): State<Door>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let accept = headers.get(header::ACCEPT);
     let accept = accept.and_then(|accept| accept.to_str().ok());
     let exposition = Exposition::negotiate(accept.unwrap_or_default());
-    let metrics = api.metrics.clone();
-    let text = api.block(move |node| Ok(metrics.expose(node, exposition)));
+    let (metrics, node) = (door.metrics.clone(), door.node().cloned());
+    let text = door.block(move || Ok(metrics.expose(node.as_deref(), exposition)));
     let kind = [(header::CONTENT_TYPE, exposition.content_type())];
     Ok((kind, text.await?).into_response())
 }
@@ -300,7 +321,7 @@ pub(super) struct Peer {
 
 #[utoipa::path(get, path = "/api/v1/peers", tag = "node", params(Paging), responses((status = 200, body = Page<Peer>), Refusals))]
 pub(super) async fn peers(
-    State(api): State<Api>,
+    api: Api,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Peer>>, Problem> {
     let limit = paging.limit()?;

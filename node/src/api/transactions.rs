@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lyceum_protocol::{BlockLine, InclusionProof, TxId};
@@ -110,7 +110,7 @@ fn unknown(id: TxId) -> Problem {
     params(("id" = String, Path, description = "A transaction's id", pattern = "^[0-9a-f]{64}$")),
     responses((status = 200, body = Transaction), Refusals))]
 pub(super) async fn transaction(
-    State(api): State<Api>,
+    api: Api,
     Path(id): Path<String>,
 ) -> Result<Json<Transaction>, Problem> {
     let id = parse_id(&id)?;
@@ -145,10 +145,7 @@ pub(super) struct Proof {
 #[utoipa::path(get, path = "/api/v1/txs/{id}/proof", tag = "ledger",
     params(("id" = String, Path, description = "A transaction's id", pattern = "^[0-9a-f]{64}$")),
     responses((status = 200, body = Proof), Refusals))]
-pub(super) async fn proof(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-) -> Result<Json<Proof>, Problem> {
+pub(super) async fn proof(api: Api, Path(id): Path<String>) -> Result<Json<Proof>, Problem> {
     let id = parse_id(&id)?;
     let found = api.read(move |view| prove(view, id)).await?;
     found.map(Json).ok_or_else(|| {
@@ -194,11 +191,7 @@ pub(super) struct Submitted {
         (status = 202, body = Submitted, description = "It is pending; `Location` is where it can be followed"),
         Refusals
     ))]
-pub(super) async fn submit(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Problem> {
+pub(super) async fn submit(api: Api, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -222,7 +215,7 @@ pub(super) async fn submit(
 #[utoipa::path(get, path = "/api/v1/mempool", tag = "ledger", params(Paging),
     responses((status = 200, body = Page<Transaction>, description = "Pending transactions, by id"), Refusals))]
 pub(super) async fn mempool(
-    State(api): State<Api>,
+    api: Api,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Transaction>>, Problem> {
     let limit = paging.limit()?;

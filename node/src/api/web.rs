@@ -8,6 +8,7 @@ use base64_simd::STANDARD;
 use lyceum_protocol::Hash;
 use lyceum_protocol::kind;
 
+use super::context::Api;
 use super::problem::Refusals;
 
 const HTML: &str = include_str!("page/index.html");
@@ -36,7 +37,7 @@ static PAGE: LazyLock<(String, String)> = LazyLock::new(|| {
 });
 
 #[utoipa::path(get, path = "/", tag = "operation", responses((status = 200, body = String, content_type = "text/html", description = "The page for people"), Refusals))]
-pub(super) async fn page() -> Response {
+pub(super) async fn page(_api: Api) -> Response {
     let (document, policy) = &*PAGE;
     let headers = [
         (header::CONTENT_SECURITY_POLICY, policy.as_str()),

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{ArgMatches, Args};
 use lyceum_protocol::ChainSpec;
 use tokio::runtime;
@@ -16,7 +16,7 @@ use super::print;
 use super::sync_progress::SyncProgress;
 use super::wallet::{find_wallet, make_miner_wallet};
 use crate::config::Settings;
-use crate::driver::{Node, NodeConfig, folder_chain};
+use crate::driver::{NodeConfig, Opening, folder_chain, open_chain};
 use crate::logging;
 use crate::miner::MinerConfig;
 use crate::wallet_file::{PassphraseSource, load_key};
@@ -82,9 +82,15 @@ impl NodeCommand {
 async fn run(config: NodeConfig, bar: Option<indicatif::ProgressBar>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let folder = config.data_dir.display().to_string();
+    let opening = Opening::listen(config).await?;
+    info!(http = %opening.http(), "API listening");
     let node = tokio::select! {
-        node = Node::start(config) => node?,
-        () = signals.next() => bail!("stopped before it had started"),
+        node = opening.open(open_chain) => node?,
+        () = signals.next() => {
+            // Whatever opening the ledger has written, it has written whole.
+            info!("stopped before the ledger was open");
+            return Ok(());
+        }
     };
     let (handle, at) = (node.handle(), node.addresses());
     let chain = &handle.spec.chain;

@@ -10,14 +10,14 @@ use crate::handle::{NodeHandle, Standing};
 
 /// How often the bar is drawn.
 const DRAW: Duration = Duration::from_millis(250);
-/// How often a line is logged, where there is no bar.
+/// How often a line is logged, where there is no bar; the first one at once.
 const LOG: Duration = Duration::from_secs(10);
 
 /// Watches a node's sync.
 pub(super) struct SyncProgress {
     node: NodeHandle,
     bar: Option<ProgressBar>,
-    logged: Instant,
+    logged: Option<Instant>,
     /// When bytes of segments were last counted, and how many they were.
     counted: (Instant, u64),
     bytes_per_second: f64,
@@ -28,7 +28,7 @@ impl SyncProgress {
         Self {
             node,
             bar,
-            logged: Instant::now(),
+            logged: None,
             counted: (Instant::now(), 0),
             bytes_per_second: 0.0,
         }
@@ -86,12 +86,13 @@ impl SyncProgress {
             bar.set_message(format!(
                 "{phase}: {missing} segments to come, {active} on their way, {megabytes:.1} MB/s, {rate:.0} blocks/s, {eta} left"
             ));
-        } else if self.logged.elapsed() >= LOG {
-            self.logged = Instant::now();
+        } else if self.logged.is_none_or(|at| at.elapsed() >= LOG) {
+            self.logged = Some(Instant::now());
             info!(
                 phase,
                 height,
-                target,
+                // A field named `target` would be lost among those of the log itself.
+                target_height = target,
                 segments_missing = missing,
                 segments_active = active,
                 megabytes_per_second = (megabytes * 10.0).round() / 10.0,

@@ -62,6 +62,13 @@ pub enum Event {
         /// The answer.
         result: Result<Response, RequestFailure>,
     },
+    /// Peers that say they provide a key, after an [`Action::FindProviders`]; some of those that were not connected are being dialled.
+    Providers {
+        /// The key.
+        key: Vec<u8>,
+        /// Who; perhaps more later.
+        peers: Vec<PeerId>,
+    },
     /// A peer broke the protocol below the messages.
     Misbehaved {
         /// Who.
@@ -183,7 +190,7 @@ pub enum Action {
         /// Do we?
         held: bool,
     },
-    /// Look for peers that hold something, and connect them.
+    /// Look for those who provide a key, and connect to some: [`Event::Providers`].
     FindProviders(Vec<u8>),
     /// A segment's file can be seeded from now on.
     Register {

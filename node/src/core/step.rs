@@ -149,6 +149,7 @@ impl Core {
                 request,
             } => self.serve(peer, reply, request)?,
             Event::Response { peer, id, result } => self.response(peer, id, result)?,
+            Event::Providers { key, peers } => self.providers_found(&key, &peers)?,
             Event::Misbehaved { peer, reason } => self.blame(&peer, Offence::Message(reason)),
             Event::Activated { index, is_seeded } => self.activated(index, is_seeded)?,
             Event::Fetched { index, file, from } => self.fetched(index, file, &from)?,

@@ -20,10 +20,12 @@ mod boundaries;
 mod crowd;
 mod fetch;
 mod import;
+mod providers;
 
 use crowd::Crowd;
 use fetch::Fetch;
 use import::Import;
+use providers::Searches;
 
 /// Without progress for so long, in milliseconds, others are asked (SPEC.md section 11).
 const STALL_MS: u64 = 30_000;
@@ -44,6 +46,7 @@ pub(super) struct Sync {
     fetches: BTreeMap<SegmentIndex, Fetch>,
     crowd: Crowd,
     failures: BTreeMap<SegmentIndex, u32>,
+    searches: Searches,
     files: BTreeMap<SegmentIndex, Pulled>,
     /// The part of a segment that is being read: which, and from where.
     reading: Option<(SegmentIndex, u64)>,
@@ -174,12 +177,17 @@ impl Core {
             && self.sync.progress_at.saturating_add(STALL_MS) <= self.now()
         {
             self.notice(Notice::Stalled { peer });
+            // Where nobody gives a segment, whoever is followed is not to blame: it may have the blocks.
+            let is_by_torrent = self.wants_segments() && !self.sync.boundaries.is_empty();
             // From torrents to `Blocks`, and back.
             self.sync.blocks_until = match self.sync.blocks_until {
                 u64::MAX => 0,
                 _ => u64::MAX,
             };
-            self.distrust(&peer);
+            match is_by_torrent {
+                true => self.progress(),
+                false => self.distrust(&peer),
+            }
         }
         Ok(())
     }

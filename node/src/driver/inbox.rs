@@ -132,27 +132,20 @@ async fn received(
     mined: &mut mpsc::Receiver<MinedBlock>,
     files: &mut mpsc::Receiver<Event>,
 ) -> Input {
-    loop {
-        let event = tokio::select! {
-            Some(command) = commands.recv() => return Input::Command(command),
-            Some(event) = network.recv() => from_network(event),
-            Some(event) = torrents.recv() => Some(from_torrents(event)),
-            Some(MinedBlock { template, token }) = mined.recv() => {
-                Some(Event::Mined { template, token })
-            }
-            Some(event) = files.recv() => Some(event),
-            // All are closed: only the clock and the stop are left.
-            else => std::future::pending().await,
-        };
-        if let Some(event) = event {
-            return Input::Event(Box::new(event));
-        }
-    }
+    let event = tokio::select! {
+        Some(command) = commands.recv() => return Input::Command(command),
+        Some(event) = network.recv() => from_network(event),
+        Some(event) = torrents.recv() => from_torrents(event),
+        Some(MinedBlock { template, token }) = mined.recv() => Event::Mined { template, token },
+        Some(event) = files.recv() => event,
+        // All are closed: only the clock and the stop are left.
+        else => std::future::pending().await,
+    };
+    Input::Event(Box::new(event))
 }
 
-/// The core's event of a network's; `None` for what the core has no use for: providers are told of when they are connected.
-fn from_network(event: NetworkEvent) -> Option<Event> {
-    Some(match event {
+fn from_network(event: NetworkEvent) -> Event {
+    match event {
         NetworkEvent::Connected { peer, address, .. } => {
             let ip = address.iter().find_map(|protocol| match protocol {
                 Protocol::Ip4(ip) => Some(ip.into()),
@@ -184,8 +177,8 @@ fn from_network(event: NetworkEvent) -> Option<Event> {
         },
         NetworkEvent::Response { peer, id, result } => Event::Response { peer, id, result },
         NetworkEvent::Misbehaved { peer, reason } => Event::Misbehaved { peer, reason },
-        NetworkEvent::Providers { .. } => return None,
-    })
+        NetworkEvent::Providers { key, peers } => Event::Providers { key, peers },
+    }
 }
 
 fn from_torrents(event: TorrentEvent) -> Event {

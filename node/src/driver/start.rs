@@ -9,21 +9,22 @@ use lyceum_protocol::Address;
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::inbox::{Inbox, Receivers};
 use super::notices::Announcer;
 use super::outbox::Outbox;
 use super::run::{CoreThread, Submitters};
-use super::{Addresses, Node, NodeConfig, StartError, StopError, open_chain};
-use crate::api;
+use super::{Node, NodeConfig, Opening, StartError, StopError, open_chain};
 use crate::clock;
 use crate::core::{Action, Chain, ChainError, Core, CoreConfig, Event};
 use crate::handle::{HAPPENINGS_LEN, NODE_COMMANDS_LEN, NodeHandle};
-use crate::metrics::{Metrics, MetricsBuilder};
+use crate::metrics::Metrics;
 use crate::miner::{MINED_BLOCKS_LEN, MinedBlock, MinerConfig, MinerThreads};
 use crate::network::{self, Network, NetworkConfig, load_or_create_identity};
-use crate::torrent::{RqbitSwarm, RunningTorrents, SegmentSwarm, TorrentEvent, TorrentView};
+use crate::torrent::{
+    RqbitSwarm, RunningTorrents, SegmentSwarm, TorrentEvent, TorrentStop, TorrentView,
+};
 
 /// Ends of file work that wait for the core.
 const FILE_EVENTS_LEN: usize = 64;
@@ -33,86 +34,58 @@ impl Node {
     ///
     /// # Errors
     /// [`StartError`]; nothing goes on running then.
-    pub async fn start(mut config: NodeConfig) -> Result<Self, StartError> {
-        let chain = open(&config).await?;
-        let mut metrics = MetricsBuilder::new();
-        let mut network = start_network(&config, &chain, &mut metrics)?;
-        let undo = network.stop.clone().drop_guard();
-        let metrics = Arc::new(metrics.finish());
-        let mut torrents = match config.torrents.take() {
-            Some(config) => Some(RqbitSwarm::start(config).await?),
-            None => None,
-        };
-        let stop = CancellationToken::new();
-        let (handle, core) = start_core(
-            config.miner.take(),
-            CoreParts {
-                chain,
-                config: &config,
-                network: &mut network,
-                torrents: torrents.as_mut(),
-                metrics: Arc::clone(&metrics),
-                stop: stop.clone(),
-            },
-        )?;
-        let undo_core = stop.clone().drop_guard();
-        let close_api = CancellationToken::new();
-        let served = api::serve(
-            config.http,
-            handle.clone(),
-            metrics,
-            config.api,
-            close_api.clone(),
-        );
-        let api = served.await?;
-        let addresses = Addresses {
-            http: api.address,
-            torrent: torrents.as_ref().map(|torrents| torrents.listen),
-            peer_id: network.peer_id,
-        };
-        undo.disarm();
-        undo_core.disarm();
-        Ok(Self {
-            handle,
-            addresses,
-            network: Some(network),
-            torrents: torrents.map(|torrents| torrents.stop),
-            api: Some((api, close_api)),
-            core: Some(core),
-            stop,
-        })
+    pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
+        Opening::listen(config).await?.open(open_chain).await
     }
 }
 
-/// Opens the ledger, which may take long after a crash.
-async fn open(config: &NodeConfig) -> Result<Chain, StartError> {
-    let (folder, spec) = (config.data_dir.clone(), Arc::clone(&config.spec));
-    let options = config.store.clone();
-    let opened = tokio::task::spawn_blocking(move || open_chain(&folder, &spec, &options));
-    let chain = opened.await.map_err(|error| StartError::System {
-        what: "the ledger is not opened",
-        why: error.to_string(),
-    })??;
-    let report = chain.store().report();
-    if let Some(cut) = &report.log_cut {
-        warn!(
-            cut,
-            "the end of the database's log was damaged, the tip is an earlier one"
-        );
-    }
-    for segment in &report.damaged_segments {
-        let reason = &segment.reason;
-        warn!(index = %segment.index, reason, "a segment is damaged, and is fetched again");
-    }
-    let tip = chain.tip()?;
-    info!(chain = %config.spec.chain, height = %tip.height, hash = %tip.hash, "ledger opened");
-    Ok(chain)
+/// All but the API, over an open ledger.
+pub(super) struct Rest {
+    pub(super) handle: NodeHandle,
+    pub(super) network: Network,
+    pub(super) torrents: Option<(SocketAddr, TorrentStop)>,
+    pub(super) core: CoreJoin,
+    pub(super) stop: CancellationToken,
+}
+
+/// Starts all but the API.
+pub(super) async fn start_rest(
+    mut config: NodeConfig,
+    chain: Chain,
+    metrics: &Arc<Metrics>,
+) -> Result<Rest, StartError> {
+    let mut network = start_network(&config, &chain, metrics)?;
+    let undo = network.stop.clone().drop_guard();
+    let mut torrents = match config.torrents.take() {
+        Some(config) => Some(RqbitSwarm::start(config).await?),
+        None => None,
+    };
+    let stop = CancellationToken::new();
+    let (handle, core) = start_core(
+        config.miner.take(),
+        CoreParts {
+            chain,
+            config: &config,
+            network: &mut network,
+            torrents: torrents.as_mut(),
+            metrics: Arc::clone(metrics),
+            stop: stop.clone(),
+        },
+    )?;
+    undo.disarm();
+    Ok(Rest {
+        handle,
+        network,
+        torrents: torrents.map(|torrents| (torrents.listen, torrents.stop)),
+        core,
+        stop,
+    })
 }
 
 fn start_network(
     config: &NodeConfig,
     chain: &Chain,
-    metrics: &mut MetricsBuilder,
+    metrics: &Metrics,
 ) -> Result<Network, StartError> {
     let identity = load_or_create_identity(&config.data_dir)?;
     let genesis = chain.store().genesis();
@@ -132,7 +105,7 @@ fn start_network(
         timing: config.timing.clone(),
         ..NetworkConfig::new(chain.spec(), genesis, identity, &config.data_dir)
     };
-    Ok(network::start(network, metrics.registry_mut())?)
+    Ok(metrics.register(|registry| network::start(network, registry))?)
 }
 
 /// What the core's thread is made of.

@@ -20,6 +20,14 @@ pub(super) type FloatGauge = Gauge<f64, AtomicU64>;
 /// A counter of fractions.
 pub(super) type FloatCounter = Counter<f64, AtomicU64>;
 
+/// What there is to tell as soon as the program runs.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) http: Http,
+    pub(super) process: Process,
+}
+
+/// What there is to tell once the ledger is open.
 #[derive(Debug)]
 pub(super) struct Families {
     pub(super) chain: Chain,
@@ -27,8 +35,6 @@ pub(super) struct Families {
     pub(super) network: Network,
     pub(super) segments: Segments,
     pub(super) machine: Machine,
-    pub(super) http: Http,
-    pub(super) process: Process,
 }
 
 #[derive(Debug)]
@@ -130,20 +136,28 @@ fn add_unit<M: Metric + Clone>(
     metric
 }
 
-impl Families {
+impl Program {
     /// Registers all, under the registry's prefix.
     pub(super) fn register(registry: &mut Registry) -> Self {
         let version = env!("CARGO_PKG_VERSION");
         let build = Info::new(Build { version });
         registry.register("build", "The program that runs", build);
         Self {
+            http: Http::register(registry),
+            process: Process::register(registry),
+        }
+    }
+}
+
+impl Families {
+    /// Registers all, under the registry's prefix.
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        Self {
             chain: Chain::register(registry),
             transactions: Transactions::register(registry),
             network: Network::register(registry),
             segments: Segments::register(registry),
             machine: Machine::register(registry),
-            http: Http::register(registry),
-            process: Process::register(registry),
         }
     }
 }

@@ -31,7 +31,6 @@ pub(super) fn refresh(families: &Families, node: &NodeHandle, executed: &Mutex<C
     if let Err(error) = count_executed(families, node, &mut executed) {
         tracing::warn!(%error, "the receipts can't be counted");
     }
-    process(&families.process);
 }
 
 /// Counted blocks that are remembered: a reorganisation that is deeper takes the blocks below for counted.
@@ -196,7 +195,7 @@ fn database(families: &Families, node: &NodeHandle) {
 }
 
 /// What the system says of this process; where it says nothing, the metrics stay as they are.
-fn process(families: &Process) {
+pub(super) fn process(families: &Process) {
     let Ok(process) = procfs::process::Process::myself() else {
         return;
     };

@@ -80,6 +80,20 @@ pub(super) fn is_plausible(address: &Multiaddr, seen: Option<IpAddr>) -> bool {
     is_host && is_port
 }
 
+/// Is an address of one of the few kinds that our nodes listen at? What a peer says of others must not become the label of a metric.
+pub(super) fn is_of_known_kind(address: &Multiaddr) -> bool {
+    let parts: Vec<_> = address.iter().map(|part| part.tag()).collect();
+    let Some((host, rest)) = parts.split_first() else {
+        return false;
+    };
+    let circuit: &[&str] = &["p2p", "p2p-circuit", "p2p"];
+    let rest = match rest {
+        ["tcp", rest @ ..] | ["udp", "quic-v1", rest @ ..] => rest,
+        _ => return false,
+    };
+    ["ip4", "ip6", "dns", "dns4", "dns6"].contains(host) && circuit.starts_with(rest)
+}
+
 fn is_plausible_ip(ip: IpAddr, seen: Option<IpAddr>) -> bool {
     if ip.is_unspecified() || ip.is_multicast() {
         return false;
@@ -130,6 +144,19 @@ mod tests {
                 .iter()
                 .all(|text| !is_bannable(ip(text)))
         );
+    }
+
+    #[test]
+    fn kinds_of_addresses_are_few() {
+        let is = |address: &str| is_of_known_kind(&address.parse().unwrap());
+        let id = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+        assert!(is("/ip4/10.0.0.1/tcp/1") && is("/ip6/::1/udp/1/quic-v1"));
+        assert!(is(&format!("/dns4/example.org/tcp/1/p2p/{id}")));
+        assert!(is(&format!(
+            "/ip4/10.0.0.1/tcp/1/p2p/{id}/p2p-circuit/p2p/{id}"
+        )));
+        assert!(!is("/ip4/10.0.0.1/tcp/1/tcp/1") && !is("/ip4/10.0.0.1/udp/1"));
+        assert!(!is("/memory/7") && !is("/ip4/10.0.0.1/tcp/1/ws") && !is("/ip4/10.0.0.1"));
     }
 
     #[test]

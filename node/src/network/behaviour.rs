@@ -68,7 +68,7 @@ pub(super) fn swarm(
         .with_relay_client(noise::Config::new, yamux::Config::default)
         .map_err(no_noise)?
         .with_bandwidth_metrics(registry);
-    let mut parts = behaviour(config)?;
+    let mut parts = behaviour(config, registry)?;
     let is_relayed = config.discovery.relay_client;
     let Ok(builder) = builder.with_behaviour(|_, relay_client| {
         parts.relay_client = is_relayed.then_some(relay_client).into();
@@ -81,7 +81,7 @@ pub(super) fn swarm(
 }
 
 /// All of it but the relay client, which comes with the transport.
-fn behaviour(config: &NetworkConfig) -> Result<Behaviour, NetworkError> {
+fn behaviour(config: &NetworkConfig, registry: &mut Registry) -> Result<Behaviour, NetworkError> {
     let (me, key) = (
         config.identity.public().to_peer_id(),
         config.identity.public(),
@@ -106,14 +106,14 @@ fn behaviour(config: &NetworkConfig) -> Result<Behaviour, NetworkError> {
         gate: Gate::new(config.limits.per_ip),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(config.timing.ping)),
-        gossip: gossip(config)?,
+        gossip: gossip(config, registry)?,
         kad: kademlia(config, me),
         sync: request_response::Behaviour::new([(names.sync, ProtocolSupport::Full)], sync),
         mdns: mdns.transpose().map_err(NetworkError::Mdns)?.into(),
         upnp: discovery.upnp.then(upnp::tokio::Behaviour::default).into(),
         autonat: discovery
             .autonat
-            .then(|| autonat::Behaviour::new(me, Default::default()))
+            .then(|| autonat::Behaviour::new(me, autonat_config(config)))
             .into(),
         relay_client: None.into(),
         relay_server: discovery
@@ -137,8 +137,19 @@ fn connection_limits(limits: &Limits) -> connection_limits::ConnectionLimits {
         .with_max_established_per_peer(Some(limits.per_peer))
 }
 
-/// Provider records alone, and nobody in the routing table but those whom identify has shown to speak this protocol. We answer until
-/// AutoNAT says that we can't be reached.
+fn autonat_config(config: &NetworkConfig) -> autonat::Config {
+    autonat::Config {
+        boot_delay: config.timing.reach_first,
+        retry_interval: config.timing.reach,
+        // One peer may be asked again as soon as anybody may: in a small network there is nobody else.
+        throttle_server_period: config.timing.reach,
+        only_global_ips: !config.discovery.autonat_private,
+        ..autonat::Config::default()
+    }
+}
+
+/// Provider records alone, and nobody in the routing table but those whom identify has shown to speak this protocol. Unless told
+/// otherwise, we answer until AutoNAT says that we can't be reached.
 fn kademlia(config: &NetworkConfig, me: PeerId) -> kad::Behaviour<MemoryStore> {
     let mut kad = kad::Config::new(config.names().kad);
     kad.set_query_timeout(KAD_TIMEOUT)
@@ -154,6 +165,9 @@ fn kademlia(config: &NetworkConfig, me: PeerId) -> kad::Behaviour<MemoryStore> {
     };
     let store = MemoryStore::with_config(me, store);
     let mut kad = kad::Behaviour::with_config(me, store, kad);
-    kad.set_mode(Some(kad::Mode::Server));
+    kad.set_mode(Some(match config.discovery.kad_client {
+        true => kad::Mode::Client,
+        false => kad::Mode::Server,
+    }));
     kad
 }

@@ -82,14 +82,19 @@ pub struct Discovery {
     pub mdns: bool,
     /// Ask the router for a port (UPnP).
     pub upnp: bool,
-    /// Ask peers whether we can be reached (AutoNAT).
+    /// Ask peers whether we can be reached (AutoNAT), and answer theirs.
     pub autonat: bool,
+    /// Do so among private addresses, too: those of one machine or one local network.
+    pub autonat_private: bool,
     /// Where we can't be reached, be reached by a peer's relay, then directly (DCUtR).
     pub relay_client: bool,
     /// Relay for others, within bounds.
     pub relay_server: bool,
     /// Meet on the Mainline DHT of BitTorrent.
     pub mainline: Option<Mainline>,
+    /// Ask Kademlia, but answer none of its questions: others find this node by what it provides alone. Nodes that can't be reached do so
+    /// in any case.
+    pub kad_client: bool,
 }
 
 /// The Mainline DHT.
@@ -114,7 +119,7 @@ pub struct Limits {
     pub outbound: u32,
     /// All connections. Each may hold some requests of 256 KiB.
     pub established: u32,
-    /// Connections with one peer: a direct one beside a relayed one, or two that crossed.
+    /// Connections with one peer: a direct one beside a relayed one, or two that crossed, and one by which AutoNAT tries the way back.
     pub per_peer: u32,
     /// Connections from one IPv4 address or IPv6 network of 64 bits; loopback is exempt.
     pub per_ip: u32,
@@ -130,7 +135,7 @@ impl Default for Limits {
             inbound: 96,
             outbound: 48,
             established: 144,
-            per_peer: 2,
+            per_peer: 3,
             per_ip: 8,
             memory_share: 0.8,
         }
@@ -160,6 +165,10 @@ pub struct Timing {
     pub heartbeat: Duration,
     /// Between two pings of a peer.
     pub ping: Duration,
+    /// How soon after the start a peer is asked whether we can be reached.
+    pub reach_first: Duration,
+    /// How often, until it is certain.
+    pub reach: Duration,
 }
 
 impl Default for Timing {
@@ -175,6 +184,8 @@ impl Default for Timing {
             announce: Duration::from_secs(600),
             heartbeat: Duration::from_secs(1),
             ping: Duration::from_secs(15),
+            reach_first: Duration::from_secs(15),
+            reach: Duration::from_secs(90),
         }
     }
 }
@@ -192,6 +203,9 @@ impl Timing {
             announce: Duration::from_secs(2),
             heartbeat: Duration::from_millis(200),
             ping: Duration::from_millis(500),
+            reach_first: Duration::from_secs(1),
+            // Later than a connection of the last try has gone idle, lest it be one too many.
+            reach: Duration::from_secs(15),
             ..Self::default()
         }
     }

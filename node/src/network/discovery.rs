@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use libp2p::kad::store::RecordStore as _;
-use libp2p::kad::{self, GetProvidersOk, InboundRequest, QueryId, QueryResult, RecordKey};
+use libp2p::kad::{
+    self, GetProvidersOk, InboundRequest, ProviderRecord, QueryId, QueryResult, RecordKey,
+};
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::{Multiaddr, PeerId, autonat, mdns};
 use rand::seq::IteratorRandom as _;
@@ -11,6 +13,7 @@ use tokio::time::Instant;
 
 use super::address::{ip_of, is_plausible, network_of};
 use super::config::TARGET_PEERS;
+use super::metrics::Reach;
 use super::task::Task;
 use super::{NetworkEvent, PROVIDED_MAX, dial};
 
@@ -22,7 +25,7 @@ const FIND_QUERIES_MAX: usize = 32;
 const PROVIDERS_MAX: usize = 64;
 /// Addresses kept of a peer in the routing table.
 const ADDRESSES_MAX: usize = 8;
-/// Known peers dialled at once: by a node with too few, and of those that provide a key.
+/// Known peers dialled at once by a node with too few, and providers dialled in one search.
 const DIALS_MAX: usize = 4;
 /// The lengths of keys: an infohash, a block's hash.
 const KEY_LENS: [usize; 2] = [20, 32];
@@ -33,7 +36,14 @@ pub(super) struct Provisions {
     waiting: VecDeque<RecordKey>,
     provided: HashSet<RecordKey>,
     announcing: HashSet<QueryId>,
-    finding: HashMap<QueryId, usize>,
+    finding: HashMap<QueryId, Search>,
+}
+
+/// A search for providers.
+#[derive(Debug, Default)]
+struct Search {
+    told: usize,
+    dialled: usize,
 }
 
 impl Task {
@@ -79,7 +89,8 @@ impl Task {
                 .behaviour_mut()
                 .kad
                 .get_providers(RecordKey::from(key));
-            self.provisions.finding.insert(query, 0);
+            self.provisions.finding.insert(query, Search::default());
+            self.counters.searches.inc();
         }
     }
 
@@ -90,18 +101,7 @@ impl Task {
                     InboundRequest::AddProvider {
                         record: Some(record),
                     },
-            } => {
-                let is_key = KEY_LENS.contains(&record.key.as_ref().len());
-                if is_key && self.peers.is_confirmed(&record.provider) {
-                    // A full store is no fault.
-                    let _ = self
-                        .swarm
-                        .behaviour_mut()
-                        .kad
-                        .store_mut()
-                        .add_provider(record);
-                }
-            }
+            } => self.keep_provider(record),
             kad::Event::OutboundQueryProgressed {
                 id, result, step, ..
             } => {
@@ -116,6 +116,29 @@ impl Task {
         }
     }
 
+    /// Keeps a provider's record, with addresses that can be its own: it may not know from where it can be reached, but we do.
+    fn keep_provider(&mut self, mut record: ProviderRecord) {
+        let Some(peer) = self.peers.get(&record.provider) else {
+            return;
+        };
+        if !peer.is_confirmed || !KEY_LENS.contains(&record.key.as_ref().len()) {
+            return;
+        }
+        let seen = peer.ips().next();
+        record
+            .addresses
+            .retain(|address| is_plausible(address, seen));
+        for address in &peer.addresses {
+            if !record.addresses.contains(address) {
+                record.addresses.push(address.clone());
+            }
+        }
+        record.addresses.truncate(ADDRESSES_MAX);
+        // A full store is no fault.
+        let store = self.swarm.behaviour_mut().kad.store_mut();
+        let _ = store.add_provider(record);
+    }
+
     fn query_event(&mut self, id: QueryId, result: QueryResult) {
         let QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { key, providers })) =
             result
@@ -123,40 +146,61 @@ impl Task {
             return;
         };
         let me = *self.swarm.local_peer_id();
-        let Some(told) = self.provisions.finding.get_mut(&id) else {
+        let Some(search) = self.provisions.finding.get_mut(&id) else {
             return;
         };
         let others = providers.into_iter().filter(|peer| *peer != me);
-        let peers: Vec<PeerId> = others.take(PROVIDERS_MAX - *told).collect();
-        *told += peers.len();
-        self.meet(&peers);
-        if !peers.is_empty() {
-            let key = key.to_vec();
-            self.outbox.tell(NetworkEvent::Providers { key, peers });
+        let peers: Vec<PeerId> = others.take(PROVIDERS_MAX - search.told).collect();
+        search.told += peers.len();
+        if peers.is_empty() {
+            return;
         }
+        self.counters.providers.inc_by(peers.len() as u64);
+        self.dial_providers(id, &key, &peers);
+        let key = key.to_vec();
+        self.outbox.tell(NetworkEvent::Providers { key, peers });
     }
 
-    /// Dials some providers that aren't connected. Kademlia knows their addresses while it looks for more.
-    fn meet(&mut self, providers: &[PeerId]) {
-        let strangers = providers.iter().copied();
+    /// Dials some providers that are not connected, while the query that told of them still knows where they are.
+    fn dial_providers(&mut self, id: QueryId, key: &RecordKey, peers: &[PeerId]) {
+        let kept = self.swarm.behaviour_mut().kad.store_mut().providers(key);
+        let strangers = peers.iter().copied();
         let strangers =
             strangers.filter(|peer| self.peers.get(peer).is_none() && !self.bans.has_peer(peer));
-        for peer in strangers.choose_multiple(&mut rand::rng(), DIALS_MAX) {
-            if let Err(error) = self.swarm.dial(DialOpts::peer_id(peer).build()) {
-                tracing::debug!(%peer, %error, "a provider is not dialled");
+        let Some(search) = self.provisions.finding.get_mut(&id) else {
+            return;
+        };
+        let left = DIALS_MAX - search.dialled;
+        for peer in strangers.choose_multiple(&mut rand::rng(), left) {
+            let told = kept.iter().find(|record| record.provider == peer);
+            let addresses = told.map(|record| record.addresses.clone());
+            let options = DialOpts::peer_id(peer)
+                .addresses(addresses.unwrap_or_default())
+                .extend_addresses_through_behaviour()
+                .build();
+            match self.swarm.dial(options) {
+                Ok(()) => search.dialled += 1,
+                Err(error) => tracing::debug!(%peer, %error, "provider not dialled"),
             }
         }
     }
 
-    /// Takes a peer into the routing table, at those of its addresses that can be its own.
-    pub(super) fn learn(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
-        let seen = self.peers.get(&peer).and_then(|peer| peer.ips().next());
-        let kad = &mut self.swarm.behaviour_mut().kad;
+    /// Notes those of a peer's addresses that can be its own, and takes it into the routing table where it answers Kademlia's questions.
+    pub(super) fn learn(&mut self, id: PeerId, addresses: &[Multiaddr], is_router: bool) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let seen = peer.ips().next();
         let plausible = addresses
             .iter()
             .filter(|address| is_plausible(address, seen));
-        for address in plausible.take(ADDRESSES_MAX) {
-            kad.add_address(&peer, address.clone());
+        peer.addresses = plausible.take(ADDRESSES_MAX).cloned().collect();
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        match is_router {
+            true => peer.addresses.iter().for_each(|address| {
+                kad.add_address(&id, address.clone());
+            }),
+            false => drop(kad.remove_peer(&id)),
         }
     }
 
@@ -241,8 +285,9 @@ impl Task {
             return;
         };
         tracing::info!(status = ?new, "reachability changed");
+        self.counters.reach(Reach::from(&new));
         self.is_private = new == autonat::NatStatus::Private;
-        let mode = if self.is_private {
+        let mode = if self.is_private || self.config.discovery.kad_client {
             kad::Mode::Client
         } else {
             kad::Mode::Server

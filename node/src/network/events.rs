@@ -1,8 +1,9 @@
 //! What the swarm tells.
 
 use libp2p::swarm::{ConnectionId, SwarmEvent};
-use libp2p::{PeerId, gossipsub, identify, ping, relay};
+use libp2p::{Multiaddr, PeerId, gossipsub, identify, ping, relay};
 
+use super::address::is_of_known_kind;
 use super::behaviour::BehaviourEvent;
 use super::peers::{HELD_MAX, shown_agent};
 use super::task::Task;
@@ -76,7 +77,7 @@ impl Task {
     fn behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Identify(event) => {
-                self.metrics_of(&event);
+                self.count_identified(&event);
                 if let identify::Event::Received { peer_id, info, .. } = event {
                     self.identified(peer_id, info);
                 }
@@ -110,6 +111,28 @@ impl Task {
         }
     }
 
+    /// Kinds of addresses become labels: those of known kinds alone, for a peer can make any up.
+    fn count_identified(&self, event: &identify::Event) {
+        let identify::Event::Received {
+            connection_id,
+            peer_id,
+            info,
+        } = event
+        else {
+            return self.metrics_of(event);
+        };
+        let mut info = info.clone();
+        info.listen_addrs.retain(is_of_known_kind);
+        if !is_of_known_kind(&info.observed_addr) {
+            info.observed_addr = Multiaddr::empty();
+        }
+        self.metrics_of(&identify::Event::Received {
+            connection_id: *connection_id,
+            peer_id: *peer_id,
+            info,
+        });
+    }
+
     fn metrics_of<E>(&self, event: &E)
     where
         libp2p::metrics::Metrics: libp2p::metrics::Recorder<E>,
@@ -133,10 +156,8 @@ impl Task {
         let link = peer
             .address()
             .map(|(address, is_outbound)| (address.clone(), is_outbound));
-        match info.protocols.contains(&self.names.kad) {
-            true => self.learn(id, &info.listen_addrs),
-            false => drop(self.swarm.behaviour_mut().kad.remove_peer(&id)),
-        }
+        let is_router = info.protocols.contains(&self.names.kad);
+        self.learn(id, &info.listen_addrs, is_router);
         if let Some((address, is_outbound)) = link.filter(|_| is_new) {
             self.bootnodes.confirmed(&id);
             let peer = id;

@@ -9,6 +9,7 @@ use libp2p::gossipsub::{
     PeerScoreParams, PeerScoreThresholds, TopicScoreParams, ValidationMode,
     WhitelistSubscriptionFilter, score_parameter_decay_with_base,
 };
+use prometheus_client::registry::Registry;
 use sha2::{Digest as _, Sha256};
 
 use super::config::NetworkConfig;
@@ -55,8 +56,11 @@ fn message_id(message: &Message) -> MessageId {
     MessageId::new(&hash.finalize()[..20])
 }
 
-/// Sets gossip up, subscribed to both topics.
-pub(super) fn gossip(config: &NetworkConfig) -> Result<Gossip, NetworkError> {
+/// Sets gossip up, subscribed to both topics. Its own metrics go beside libp2p's others.
+pub(super) fn gossip(
+    config: &NetworkConfig,
+    registry: &mut Registry,
+) -> Result<Gossip, NetworkError> {
     let names = config.names();
     let longest = ANNOUNCEMENT_BYTES_MAX.max(config.tx_bytes_max);
     let built = ConfigBuilder::default()
@@ -83,7 +87,11 @@ pub(super) fn gossip(config: &NetworkConfig) -> Result<Gossip, NetworkError> {
     let filter = WhitelistSubscriptionFilter(topics.iter().map(|topic| topic.hash()).collect());
     let author = MessageAuthenticity::Anonymous;
     let gossip = Gossip::new_with_subscription_filter(author, built, filter);
-    let mut gossip = gossip.map_err(|error| NetworkError::Gossip(error.to_owned()))?;
+    let gossip = gossip.map_err(|error| NetworkError::Gossip(error.to_owned()))?;
+    let mut gossip = gossip.with_metrics(
+        registry.sub_registry_with_prefix("libp2p_gossipsub"),
+        metrics(),
+    );
     let scores = TOPICS
         .iter()
         .map(|topic| (names.topic(*topic).hash(), topic_score(*topic)));
@@ -94,6 +102,17 @@ pub(super) fn gossip(config: &NetworkConfig) -> Result<Gossip, NetworkError> {
         subscribed.map_err(|error| NetworkError::Gossip(error.to_string()))?;
     }
     Ok(gossip)
+}
+
+/// Topics label the metrics: ours alone, so that no peer makes up labels.
+fn metrics() -> gossipsub::MetricsConfig {
+    let mut config = gossipsub::MetricsConfig {
+        max_topics: TOPICS.len(),
+        max_never_subscribed_topics: 0,
+        ..gossipsub::MetricsConfig::default()
+    };
+    config.buckets_using_scoring_thresholds(&thresholds());
+    config
 }
 
 fn decay(time: Duration) -> f64 {

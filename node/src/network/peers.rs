@@ -33,6 +33,8 @@ pub(super) struct Peer {
     /// Has identify shown that it is on our chain?
     pub(super) is_confirmed: bool,
     pub(super) agent: String,
+    /// Where it says that it listens, as far as that can be.
+    pub(super) addresses: Vec<Multiaddr>,
     pub(super) ping: Option<Duration>,
     /// Does it relay?
     pub(super) is_relay: bool,
@@ -70,6 +72,7 @@ impl Peers {
             since: Instant::now(),
             is_confirmed: false,
             agent: String::new(),
+            addresses: Vec::new(),
             ping: None,
             is_relay: false,
             is_reported: false,

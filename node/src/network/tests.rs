@@ -6,4 +6,5 @@ mod exchange;
 mod gossip;
 mod meet;
 mod node;
+mod reach;
 mod stranger;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // all of it is test code
 
+mod ci;
 mod events;
 #[path = "../chain/forge.rs"]
 #[allow(dead_code)] // shared with the chain's tests

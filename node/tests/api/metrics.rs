@@ -1,14 +1,17 @@
 //! What Prometheus is served, against METRICS.md and against what happened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use libp2p::PeerId;
 use lyceum_node::core::{DropCause, Notice, Phase, Source};
-use lyceum_node::metrics::{Metrics, MetricsBuilder};
+use lyceum_node::metrics::{Exposition, Metrics};
+use lyceum_node::network::{Network, NetworkCommand, NetworkConfig, NetworkEvent, Timing, Topic};
 use lyceum_protocol::{
     BlockHash, Height, MetainfoBuilder, SegmentIndex, StateRoot, Timestamp, TxId,
 };
+use prometheus_client::registry::Registry;
 
 use crate::forge;
 use crate::world::World;
@@ -109,34 +112,116 @@ fn families(text: &str) -> BTreeMap<String, Family> {
     families
 }
 
+/// A row of the table: ours with the labels, for those are ours to bound.
+fn row(name: &str, (kind, help, labels): &Family) -> String {
+    let help = help.trim_end_matches('.');
+    if name.starts_with("libp2p_") {
+        return format!("| `{name}` | {kind} | {help} |");
+    }
+    let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+    format!("| `{name}` | {kind} | {} | {help} |", labels.join(", "))
+}
+
+/// The rows of METRICS.md whose metrics have this prefix.
+fn described(prefix: &str) -> Vec<&'static str> {
+    let start = format!("| `{prefix}");
+    let lines = include_str!("../../METRICS.md").lines();
+    lines.filter(|line| line.starts_with(&start)).collect()
+}
+
+fn network(world: &World, folder: &Path, registry: &mut Registry) -> Network {
+    let genesis = world.core.lock().unwrap().chain.store().genesis();
+    let identity = libp2p::identity::Keypair::generate_ed25519();
+    let config = NetworkConfig {
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        timing: Timing::local(),
+        ..NetworkConfig::new(&world.spec, genesis, identity, folder)
+    };
+    lyceum_node::network::start(config, registry).unwrap()
+}
+
+/// Has a node's network meet another, gossip, and ban somebody; gives the other one, and what serves it.
+fn touch_network(world: &World, folder: &Path) -> [Network; 2] {
+    world.runtime.block_on(async {
+        let ours = world
+            .metrics
+            .register(|registry| network(world, folder, registry));
+        let mut theirs = network(world, folder, &mut Registry::default());
+        let mut view = ours.view.clone();
+        let view = view.wait_for(|view| !view.listen.is_empty()).await.unwrap();
+        let dial = NetworkCommand::Dial(view.listen[0].clone());
+        drop(view);
+        assert!(theirs.commands.send(dial).await);
+        while !matches!(
+            theirs.events.recv().await,
+            Some(NetworkEvent::Connected { .. })
+        ) {}
+        let ban = NetworkCommand::Ban {
+            peer: PeerId::random(),
+            duration: Duration::from_secs(60),
+            reason: "work",
+        };
+        assert!(ours.commands.send(ban).await);
+        // Gossip needs a moment to get going.
+        loop {
+            let (topic, data) = (Topic::Block, b"news".to_vec());
+            let news = NetworkCommand::Publish { topic, data };
+            assert!(theirs.commands.send(news).await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let text = world
+                .metrics
+                .expose(Some(&world.node), Exposition::Prometheus);
+            let families = families(&text);
+            let all = [
+                "libp2p_gossipsub_messages_total",
+                "libp2p_ping_rtt_seconds",
+                "lyceum_network_bans_total",
+            ];
+            if all.iter().all(|name| families.contains_key(*name))
+                && text.contains("libp2p_gossipsub_messages_total 1")
+            {
+                return [ours, theirs];
+            }
+        }
+    })
+}
+
 #[test]
 fn metrics_md_describes_what_is_served() {
     let world = World::new();
     touch(&world.metrics);
+    let folder = tempfile::tempdir().unwrap();
+    let networks = touch_network(&world, folder.path());
     world.get("/metrics");
     let answer = world.get("/metrics");
     assert_eq!(answer.kind, "text/plain; version=0.0.4; charset=utf-8");
-    let served = families(answer.text())
+    let (theirs, ours): (Vec<_>, Vec<_>) = families(answer.text())
         .into_iter()
-        .map(|(name, (kind, help, labels))| {
-            let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
-            format!(
-                "| `{name}` | {kind} | {} | {} |",
-                labels.join(", "),
-                help.trim_end_matches('.')
-            )
-        });
-    let served: Vec<_> = served.collect();
-    let described = include_str!("../../METRICS.md").lines();
-    let described: Vec<_> = described
-        .filter(|line| line.starts_with("| `lyceum_") && !line.contains("`lyceum_network_"))
-        .collect();
+        .partition(|(name, _)| name.starts_with("libp2p_"));
+    let rows = |families: &[(String, Family)]| -> Vec<String> {
+        let rows = families.iter().map(|(name, family)| row(name, family));
+        rows.collect()
+    };
+    let (ours, theirs) = (rows(&ours), rows(&theirs));
     assert_eq!(
-        described,
-        served,
+        described("lyceum_"),
+        ours,
         "METRICS.md should be:\n{}",
-        served.join("\n")
+        ours.join("\n")
     );
+    // Some of libp2p's come with events that are rare.
+    let known = described("libp2p_");
+    let unknown: Vec<_> = theirs
+        .iter()
+        .filter(|row| !known.contains(&row.as_str()))
+        .collect();
+    assert!(unknown.is_empty(), "METRICS.md lacks {unknown:#?}");
+    assert!(theirs.len() >= 30, "{theirs:#?}");
+    let sorted: BTreeSet<_> = known.iter().collect();
+    assert!(known.iter().eq(sorted), "each comes once, in order");
+    for network in networks {
+        world.runtime.block_on(network.shutdown());
+    }
 }
 
 #[test]
@@ -231,11 +316,9 @@ fn prometheus_is_served_openmetrics_and_libp2ps_metrics_beside_ours() {
     assert!(open.text().ends_with("# EOF\n"));
     assert!(open.text().contains("# TYPE lyceum_build info\n"));
 
-    let mut builder = MetricsBuilder::new();
-    let _theirs = libp2p::metrics::Metrics::new(builder.registry_mut());
-    let text = builder
-        .finish()
-        .expose(&world.node, lyceum_node::metrics::Exposition::Prometheus);
+    let metrics = Metrics::new();
+    let _theirs = metrics.register(libp2p::metrics::Metrics::new);
+    let text = metrics.expose(Some(&world.node), Exposition::Prometheus);
     let prefixes: BTreeSet<_> = families(&text)
         .into_keys()
         .map(|name| name.split('_').next().unwrap().to_owned())

@@ -1,27 +1,11 @@
-//! Other people's programs against what is served: promtool, schemathesis, and the list of routes in the OpenAPI document.
+//! Other people's programs against what is served: promtool, and the list of routes in the OpenAPI document.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use lyceum_node::api::{ApiConfig, RateLimit};
-use serde_json::Value;
-
-use crate::forge;
+use crate::ci::ci;
 use crate::metrics::touch;
 use crate::world::World;
-
-/// Runs a script of `.ci`; what it prints.
-pub(crate) fn ci(script: &str, arguments: &[&str]) -> String {
-    let folder = env!("CARGO_MANIFEST_DIR");
-    let made = Command::new(format!("{folder}/../.ci/{script}"))
-        .args(arguments)
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
-    assert!(made.status.success(), ".ci/{script} {arguments:?}");
-    String::from_utf8(made.stdout).unwrap().trim().to_owned()
-}
 
 /// Every route that is served: SPEC.md section 14, and what stands beside it.
 const ROUTES: [(&str, &str); 23] = [
@@ -81,11 +65,11 @@ fn the_openapi_document_lists_every_route() {
 
 #[test]
 fn promtool_finds_nothing_to_mend() {
-    ci("apt", &["prometheus"]);
+    let promtool = ci("promtool", &[]);
     let world = World::new();
     touch(&world.metrics);
     let text = world.get("/metrics").body;
-    let mut child = Command::new("promtool")
+    let mut child = Command::new(promtool)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -97,53 +81,4 @@ fn promtool_finds_nothing_to_mend() {
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
-}
-
-#[test]
-fn schemathesis_finds_no_answer_that_the_document_does_not_describe() {
-    let rate = RateLimit {
-        per_second: 1_000_000,
-        burst: 1_000_000,
-    };
-    let cors = Vec::new();
-    let world = World::with(ApiConfig { cors, rate }, 10);
-    for seq in 0..3 {
-        let call = forge::register(&world.spec, 0, seq);
-        assert_eq!(
-            world
-                .post("/api/v1/txs", "application/jwt", call.token().as_bytes())
-                .status,
-            202
-        );
-    }
-    let python = ci("python", &["requirements-api.txt"]);
-    let folder = tempfile::tempdir().unwrap();
-    // An id that is there; what a token is no schema says; events never end.
-    let included = world.json("/api/v1/blocks/3")["txs"][0].clone();
-    let path = "/api/v1/txs/{id}/proof";
-    let config =
-        format!("[[operations]]\ninclude-path = \"{path}\"\nparameters = {{ id = {included} }}\n");
-    std::fs::write(folder.path().join("schemathesis.toml"), config).unwrap();
-    let output = Command::new(Path::new(&python).with_file_name("schemathesis"))
-        .current_dir(folder.path())
-        .args(["run", &world.url("/openapi.json")])
-        .args(["--exclude-path", "/api/v1/events"])
-        .args(["--checks", "all"])
-        .args([
-            "--exclude-checks",
-            "positive_data_acceptance,unsupported_method",
-        ])
-        .args([
-            "--max-examples",
-            "40",
-            "--seed",
-            "1",
-            "--generation-deterministic",
-        ])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}");
-    let status: Value = world.json("/healthz");
-    assert_eq!(status["ok"], true);
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::ci::ci;
 use crate::forge;
-use crate::outside::ci;
 use crate::world::World;
 
 #[test]

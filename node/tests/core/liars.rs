@@ -12,14 +12,14 @@ use proptest::prelude::*;
 use crate::forge;
 use crate::net::peer;
 
-struct Victim {
+pub(crate) struct Victim {
     spec: ChainSpec,
-    core: Core,
-    now: u64,
+    pub(crate) core: Core,
+    pub(crate) now: u64,
 }
 
 impl Victim {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let spec = forge::spec();
         let mut chain = forge::chain(&spec);
         forge::extend(&mut chain, 1, 20);
@@ -40,7 +40,7 @@ impl Victim {
         victim
     }
 
-    fn step(&mut self, event: Event) -> Vec<Action> {
+    pub(crate) fn step(&mut self, event: Event) -> Vec<Action> {
         self.now += 1;
         let now = lyceum_protocol::Timestamp::new(self.now).unwrap();
         self.core.step(now, event).unwrap()
@@ -65,7 +65,11 @@ impl Victim {
         self.gossip(Topic::Block, announcement.encode())
     }
 
-    fn respond(&mut self, asked: &[Action], answer: impl Fn(&Request) -> Response) -> Vec<Action> {
+    pub(crate) fn respond(
+        &mut self,
+        asked: &[Action],
+        answer: impl Fn(&Request) -> Response,
+    ) -> Vec<Action> {
         let mut done = Vec::new();
         for action in asked {
             if let Action::Request { peer, id, request } = action {
@@ -77,7 +81,7 @@ impl Victim {
     }
 
     /// A status that claims a better chain.
-    fn boast(&self, segments: u64) -> Status {
+    pub(crate) fn boast(&self, segments: u64) -> Status {
         Status {
             genesis: *self.core.chain().store().genesis().as_bytes(),
             tip: [3; 32],
@@ -380,7 +384,7 @@ proptest! {
     /// Whatever peers send, the core goes on, answers each request once, and its chain stays.
     #[test]
     fn nothing_that_peers_send_stops_the_core(
-        events in prop::collection::vec((0_u8..8, request(), response(), any::<u64>(), prop::collection::vec(any::<u8>(), 0..60)), 1..40),
+        events in prop::collection::vec((0_u8..9, request(), response(), any::<u64>(), prop::collection::vec(any::<u8>(), 0..60)), 1..40),
     ) {
         let mut victim = Victim::new();
         let boast = victim.boast(50);
@@ -398,6 +402,7 @@ proptest! {
                 4 => Event::Request { peer: from, reply, request: Request::Status(boast.clone()) },
                 5 => Event::Activated { index, is_seeded: number % 2 == 0 },
                 6 => Event::SegmentPart { index, offset: 0, part: victim.core.chain().run_checker().check_part(bytes) },
+                7 => Event::Providers { key: bytes, peers: vec![from, peer(8)] },
                 _ => Event::Connected { peer: from, ip: None },
             };
             requests += usize::from(matches!(event, Event::Request { .. }));

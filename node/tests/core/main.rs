@@ -9,6 +9,7 @@ mod forge;
 mod fuzz_corpus;
 mod liars;
 mod net;
+mod providers;
 
 use std::fs;
 

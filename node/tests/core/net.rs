@@ -49,7 +49,7 @@ pub(crate) struct Net {
 pub(crate) struct Node {
     pub(crate) core: Core,
     key: u8,
-    connected: BTreeSet<usize>,
+    pub(crate) connected: BTreeSet<usize>,
     seen: BTreeSet<MessageId>,
     seeds: BTreeMap<SegmentIndex, Option<PathBuf>>,
     files: BTreeMap<PathBuf, Vec<u8>>,
@@ -60,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) notices: Vec<String>,
     pub(crate) bans: Vec<(PeerId, &'static str)>,
     pub(crate) submitted: Vec<Result<TxId, String>>,
+    /// When it searched for the providers of what.
+    pub(crate) searches: Vec<(u64, Vec<u8>)>,
     /// Bytes that others have pulled from it.
     pub(crate) uploaded: u64,
 }
@@ -118,24 +120,35 @@ impl Net {
 
     /// Adds a node with an empty disk; gives its number.
     pub(crate) fn add(&mut self, is_miner: bool) -> usize {
+        self.add_with(is_miner, true)
+    }
+
+    /// The same, with torrents or without.
+    pub(crate) fn add_with(&mut self, is_miner: bool, has_torrents: bool) -> usize {
         let chain = forge::chain(&self.spec);
-        self.add_with(is_miner, chain, None)
+        self.add_chain(chain, is_miner, has_torrents, None)
     }
 
     /// Adds a node whose ledger is on a disk, in this folder.
     pub(crate) fn add_on_disk(&mut self, folder: &Path) -> usize {
         let chain = forge::chain_on_disk(&self.spec, &folder.join("data"));
-        self.add_with(false, chain, Some(folder.to_owned()))
+        self.add_chain(chain, false, true, Some(folder.to_owned()))
     }
 
-    fn add_with(&mut self, is_miner: bool, chain: Chain, disk: Option<PathBuf>) -> usize {
+    fn add_chain(
+        &mut self,
+        chain: Chain,
+        is_miner: bool,
+        has_torrents: bool,
+        disk: Option<PathBuf>,
+    ) -> usize {
         let i = self.nodes.len();
         let key = u8::try_from(i % 4).unwrap();
         let miner: Option<Address> = is_miner.then(|| forge::address(key));
         let config = CoreConfig {
             miner,
             mempool: MempoolLimits::default(),
-            has_torrents: true,
+            has_torrents,
             seed: [u8::try_from(i).unwrap(); 32],
         };
         let (core, actions) = Core::new(chain, &config, self.time()).unwrap();
@@ -152,11 +165,14 @@ impl Net {
             notices: Vec::new(),
             bans: Vec::new(),
             submitted: Vec::new(),
+            searches: Vec::new(),
             uploaded: 0,
         });
         self.sides.push(0);
         self.perform(i, actions);
-        self.push(i, 0, due(Event::TorrentListening(torrent_address(i))));
+        if has_torrents {
+            self.push(i, 0, due(Event::TorrentListening(torrent_address(i))));
+        }
         self.push(i, 1, Due::Tick);
         i
     }
@@ -299,20 +315,34 @@ impl Net {
             Action::Mine { template, block } => self.nodes[i].template = Some((template, block)),
             Action::StopMining => self.nodes[i].template = None,
             Action::Notice(notice) => self.note(i, &notice),
-            Action::Provide { key, held: true } => {
-                self.providers.entry(key).or_default().insert(i);
+            Action::Provide { key, held } => {
+                let providers = self.providers.entry(key).or_default();
+                match held {
+                    true => providers.insert(i),
+                    false => providers.remove(&i),
+                };
             }
-            Action::Provide { key, held: false } => {
-                self.providers.entry(key).or_default().remove(&i);
-            }
-            Action::FindProviders(key) => {
-                let found = self.providers.get(&key).filter(|_| self.finds);
-                for other in found.cloned().unwrap_or_default() {
-                    self.push(i, FIND_MS, Due::Meet(other));
-                }
-            }
+            Action::FindProviders(key) => self.find(i, key),
             Action::CancelFetch(_) => {}
             other => self.torrent(i, other),
+        }
+    }
+
+    /// As the network does: tells who provides a key, and connects to them.
+    fn find(&mut self, i: usize, key: Vec<u8>) {
+        self.nodes[i].searches.push((self.now, key.clone()));
+        let found = self.providers.get(&key).filter(|_| self.finds);
+        let found = found.cloned().unwrap_or_default().into_iter();
+        let side = self.sides[i];
+        let found = found.filter(|other| *other != i && self.sides[*other] == side);
+        let found: Vec<_> = found.collect();
+        if found.is_empty() {
+            return;
+        }
+        let peers = found.iter().map(|other| peer(*other)).collect();
+        self.push(i, FIND_MS, due(Event::Providers { key, peers }));
+        for other in found {
+            self.push(i, FIND_MS, Due::Meet(other));
         }
     }
 

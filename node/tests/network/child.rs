@@ -26,7 +26,20 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
 
 /// The program, without any setting of the environment's.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lyceum"));
+    command_in(None, arguments)
+}
+
+/// The same, in a network namespace if one is named.
+pub(crate) fn command_in(space: Option<&str>, arguments: &[&str]) -> Command {
+    let program = env!("CARGO_BIN_EXE_lyceum");
+    let mut command = match space {
+        None => Command::new(program),
+        Some(space) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", space, program]);
+            command
+        }
+    };
     let own = std::env::vars_os().map(|(name, _)| name);
     for name in own.filter(|name| name.to_string_lossy().starts_with("LYCEUM_")) {
         command.env_remove(name);
@@ -62,6 +75,8 @@ pub(crate) fn failure(status: i32, arguments: &[&str]) -> String {
 /// A running `lyceum node`; killed when dropped.
 pub(crate) struct NodeProcess {
     child: Child,
+    /// The network namespace that it is in, if any.
+    space: Option<String>,
     /// The API's address.
     pub(crate) http: String,
     /// Every log line, as it comes.
@@ -71,7 +86,20 @@ pub(crate) struct NodeProcess {
 impl NodeProcess {
     /// Starts a node of the chain file in `folder`, on ports of loopback that the system chooses.
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut command = command(&["node", "--log-format", "json", "--http", "127.0.0.1:0"]);
+        Self::start_in(None, folder, arguments)
+    }
+
+    /// The same, in a network namespace if one is named.
+    pub(crate) fn start_in(space: Option<&str>, folder: &Path, arguments: &[&str]) -> Self {
+        let node = Self::open_in(space, folder, arguments);
+        node.wait_for("node started");
+        node
+    }
+
+    /// Starts a node, and waits until its API listens: its ledger may not be open yet.
+    pub(crate) fn open_in(space: Option<&str>, folder: &Path, arguments: &[&str]) -> Self {
+        let first = ["node", "--log-format", "json", "--http", "127.0.0.1:0"];
+        let mut command = command_in(space, &first);
         command.args(["--chain"]).arg(folder.join("chain.json"));
         command.args(["--data-dir"]).arg(folder.join("data"));
         command.args(["--torrent-listen", "127.0.0.1:0"]);
@@ -94,19 +122,35 @@ impl NodeProcess {
         });
         let mut node = Self {
             child,
+            space: space.map(ToOwned::to_owned),
             http: String::new(),
             lines,
         };
-        node.http = eventually("the node starts", || {
-            let line: Value = serde_json::from_str(&node.lines.try_recv().ok()?).ok()?;
-            (line["message"] == "node started").then(|| line["http"].as_str().unwrap().to_owned())
-        });
+        let listening = node.wait_for("API listening");
+        node.http = listening["http"].as_str().unwrap().to_owned();
         node
+    }
+
+    /// Waits for a log line, and gives it.
+    pub(crate) fn wait_for(&self, message: &str) -> Value {
+        eventually(message, || {
+            let mut lines = std::iter::from_fn(|| self.lines.try_recv().ok());
+            lines.find_map(|line| {
+                let line: Value = serde_json::from_str(&line).ok()?;
+                (line["message"] == message).then_some(line)
+            })
+        })
     }
 
     /// The answer of `lyceum status`.
     pub(crate) fn status(&self) -> Value {
-        json(&["status", "--json", "--http", &self.http])
+        let arguments = ["status", "--json", "--http", &self.http];
+        let output = command_in(self.space.as_deref(), &arguments)
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     pub(crate) fn height(&self) -> u64 {
@@ -119,12 +163,27 @@ impl NodeProcess {
         });
     }
 
-    /// Sends a signal, and waits for the end.
-    pub(crate) fn end(mut self, signal: &str) -> ExitStatus {
+    pub(crate) fn wait_for_peers(&self, peers: u64) {
+        eventually("so many peers", || {
+            (self.status()["peers"] == peers).then_some(())
+        });
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", signal, &pid]).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// Waits for the end.
+    pub(crate) fn ended(mut self) -> ExitStatus {
         eventually("the node ends", || self.child.try_wait().unwrap())
+    }
+
+    /// Sends a signal, and waits for the end.
+    pub(crate) fn end(self, signal: &str) -> ExitStatus {
+        self.signal(signal);
+        self.ended()
     }
 }
 

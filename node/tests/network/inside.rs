@@ -47,7 +47,20 @@ impl Inside {
         miner: Option<MinerConfig>,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::start_in(runtime, spec, folder, bootnodes, miner)
+        Self::start_in(runtime, spec, folder, bootnodes, |config| {
+            config.miner = miner;
+        })
+    }
+
+    /// Starts a node; `change` has the last word on its set-up.
+    pub(crate) fn start_with(
+        runtime: &Runtime,
+        spec: &Arc<ChainSpec>,
+        bootnodes: Vec<Multiaddr>,
+        change: impl FnOnce(&mut NodeConfig),
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(runtime, spec, folder, bootnodes, change)
     }
 
     fn start_in(
@@ -55,13 +68,11 @@ impl Inside {
         spec: &Arc<ChainSpec>,
         folder: TempDir,
         bootnodes: Vec<Multiaddr>,
-        miner: Option<MinerConfig>,
+        change: impl FnOnce(&mut NodeConfig),
     ) -> Self {
         let data = folder.path().join("data");
-        let config = NodeConfig {
-            miner,
-            ..NodeConfig::local(Arc::clone(spec), data, bootnodes)
-        };
+        let mut config = NodeConfig::local(Arc::clone(spec), data, bootnodes);
+        change(&mut config);
         let node = runtime.block_on(Node::start(config)).unwrap();
         let spec = Arc::clone(spec);
         Self { node, folder, spec }
@@ -74,8 +85,18 @@ impl Inside {
         bootnodes: Vec<Multiaddr>,
         miner: Option<MinerConfig>,
     ) -> Self {
+        self.restart_with(runtime, bootnodes, |config| config.miner = miner)
+    }
+
+    /// The same; `change` has the last word on its set-up.
+    pub(crate) fn restart_with(
+        self,
+        runtime: &Runtime,
+        bootnodes: Vec<Multiaddr>,
+        change: impl FnOnce(&mut NodeConfig),
+    ) -> Self {
         runtime.block_on(self.node.stop()).unwrap();
-        Self::start_in(runtime, &self.spec, self.folder, bootnodes, miner)
+        Self::start_in(runtime, &self.spec, self.folder, bootnodes, change)
     }
 
     pub(crate) fn stop(self, runtime: &Runtime) {
@@ -116,6 +137,11 @@ impl Inside {
             .unwrap();
         let mut lines = text.lines().filter_map(|line| line.strip_prefix(name));
         lines.next().map(|value| value.trim().parse().unwrap())
+    }
+
+    /// Waits until a counter has come so far.
+    pub(crate) fn wait_for_metric(&self, name: &str, least: f64) {
+        eventually(name, || (self.metric(name) >= Some(least)).then_some(()));
     }
 
     pub(crate) fn imported(&self, source: &str) -> f64 {

@@ -4,6 +4,8 @@
 
 mod alone;
 mod child;
+#[path = "../api/ci.rs"]
+mod ci;
 #[path = "../torrent/fake.rs"]
 #[allow(dead_code)]
 mod fake;
@@ -13,6 +15,12 @@ mod forge;
 mod inside;
 mod liar;
 mod liars;
+mod opening;
+mod outside;
+mod places;
+mod progress;
 mod several;
+mod signals;
+mod space;
 mod spec;
 mod wrong_bytes;

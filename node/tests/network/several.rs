@@ -65,6 +65,57 @@ fn a_new_node_pulls_the_sealed_chain_by_torrent() {
     old.stop(&runtime);
 }
 
+/// Nobody tells the newcomer of the holder but a provider record: it is in nobody's routing table, and the only peer has no torrents.
+#[test]
+fn a_holder_of_segments_is_found_by_its_provider_records() {
+    let runtime = runtime();
+    let spec = Arc::new(late_spec(|fields| {
+        fields.segment_blocks = 16;
+        fields.segment_depth = 4;
+    }));
+    let holder = Inside::start(&runtime, &spec, Vec::new(), miner(1, 100_000));
+    eventually("a chain grows", || (holder.height() >= 100).then_some(()));
+    let middle = Inside::start_with(&runtime, &spec, Vec::new(), |config| config.torrents = None);
+    let bootnode = vec![middle.address()];
+    let holder = holder.restart_with(&runtime, bootnode.clone(), |config| {
+        config.discovery.kad_client = true;
+        // It dials nobody else.
+        config.limits.outbound = 1;
+    });
+    let tip = holder.standing().tip;
+    eventually("the middle one follows", || {
+        (middle.standing().tip == tip).then_some(())
+    });
+    let sealed = holder
+        .node
+        .handle()
+        .reader
+        .read()
+        .sealed_segments()
+        .unwrap()
+        .get() as f64;
+    let told = "libp2p_kad_inbound_requests_total{request=\"AddProvider\"}";
+    middle.wait_for_metric(told, sealed);
+
+    let new = Inside::start(&runtime, &spec, bootnode, None);
+    eventually("the new node is there", || {
+        (new.standing().tip == tip).then_some(())
+    });
+    let (torrent, blocks) = (new.imported("torrent"), new.imported("sync"));
+    let want = sealed * 16.0 - 1.0;
+    assert!(
+        torrent > 0.95 * want,
+        "{torrent} of {want} by torrent, {blocks} by sync"
+    );
+    assert!(new.metric("lyceum_network_providers_found_total") >= Some(1.0));
+    let peers = new.node.handle().network.borrow().peers.clone();
+    let id = holder.node.addresses().peer_id;
+    assert!(peers.iter().any(|peer| peer.peer == id));
+    for node in [new, middle, holder] {
+        node.stop(&runtime);
+    }
+}
+
 #[test]
 fn two_halves_that_meet_share_the_better_tip() {
     let (runtime, spec) = (runtime(), Arc::new(late_spec(|_| {})));

@@ -1,24 +1,18 @@
-//! Holders that have no time now: a joiner asks others meanwhile, looks for more of them, and comes back.
+//! Holders that have no time now: a joiner asks others meanwhile, looks for more of them (see `providers`), and comes back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use libp2p::PeerId;
 use lyceum_protocol::{SegmentIndex, Timestamp};
-use rand::seq::IteratorRandom as _;
 
-use crate::core::chain::ChainError;
-use crate::core::event::Action;
 use crate::core::handouts::WAIT_MS_MAX;
-use crate::core::schedule::{HeldSegments, WINDOW_SEGMENTS};
-use crate::core::step::Core;
+use crate::core::schedule::WINDOW_SEGMENTS;
 
 /// A holder that had no time is asked again after this long, in milliseconds. A joiner wants at most a window of segments at a time, so that
 /// it asks a holder at most 32 times a second, half of what a holder allows.
 const ASK_AGAIN_MS: u64 = 2_000;
 /// Holders that have had no time for so long, in milliseconds, have failed: by then an honest one has served whoever asks.
 const PATIENCE_MS: u64 = 45_000;
-/// How often holders are looked for among those who are not connected, in milliseconds: it asks some twenty peers.
-const SEARCH_EVERY_MS: u64 = 2_000;
 
 const _: () = assert!(WAIT_MS_MAX + 2 * ASK_AGAIN_MS < PATIENCE_MS);
 const _: () = assert!(WINDOW_SEGMENTS as u64 * 1_000 <= 32 * ASK_AGAIN_MS);
@@ -35,7 +29,6 @@ struct Contested {
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
     contested: BTreeMap<SegmentIndex, Contested>,
-    searched_at: Timestamp,
 }
 
 impl Crowd {
@@ -82,36 +75,6 @@ impl Crowd {
     /// Keeps what is still wanted.
     pub(super) fn retain(&mut self, is_wanted: impl Fn(&SegmentIndex) -> bool) {
         self.contested.retain(|index, _| is_wanted(index));
-    }
-}
-
-impl Core {
-    /// Looks for more holders, where one of these segments can be had of nobody now. The network connects those that it finds.
-    pub(super) fn search_holders(
-        &mut self,
-        wanted: &[SegmentIndex],
-        holders: &BTreeMap<PeerId, HeldSegments>,
-        busy: &BTreeSet<(SegmentIndex, PeerId)>,
-    ) -> Result<(), ChainError> {
-        let now = self.now();
-        if self.sync.crowd.searched_at.saturating_add(SEARCH_EVERY_MS) > now {
-            return Ok(());
-        }
-        let can_serve = |(peer, held): (&PeerId, &HeldSegments), index: &SegmentIndex| {
-            held.holds(*index) && !busy.contains(&(*index, *peer))
-        };
-        let wanted = wanted.iter().take(WINDOW_SEGMENTS);
-        let lacked = wanted.filter(|index| !holders.iter().any(|holder| can_serve(holder, index)));
-        let Some(index) = lacked.choose(&mut self.rng) else {
-            return Ok(());
-        };
-        let Some(metainfo) = self.metainfo_of(*index)? else {
-            return Ok(());
-        };
-        self.sync.crowd.searched_at = now;
-        let key = metainfo.info_hash().as_bytes().to_vec();
-        self.act(Action::FindProviders(key));
-        Ok(())
     }
 }
 

@@ -101,8 +101,7 @@ impl Core {
         if !self.has_torrents {
             return Ok(());
         }
-        let is_syncing = self.wants_segments();
-        if self.damaged.is_empty() && !is_syncing {
+        if self.damaged.is_empty() && !self.wants_segments() {
             return Ok(());
         }
         let claims = self.peers.claims(self.now());
@@ -112,14 +111,7 @@ impl Core {
             .collect();
         let busy = self.sync.crowd.busy(self.now());
         loop {
-            let damaged = self.damaged.iter().copied();
-            let ahead = self.sync.boundaries.keys().copied();
-            let ahead =
-                ahead.filter(|index| is_syncing && self.end_of(*index) > self.sync.blocks_until);
-            let wanted: Vec<_> = damaged
-                .chain(ahead)
-                .filter(|i| !self.is_on_its_way(*i))
-                .collect();
+            let wanted = self.wanted();
             let Some(first) = wanted.first() else {
                 return Ok(());
             };
@@ -156,6 +148,16 @@ impl Core {
             };
             self.sync.fetches.insert(index, fetch);
         }
+    }
+
+    /// The segments to pull that are not on their way, in order; damaged ones first.
+    pub(super) fn wanted(&self) -> Vec<SegmentIndex> {
+        let is_syncing = self.wants_segments();
+        let ahead = self.sync.boundaries.keys().copied();
+        let ahead =
+            ahead.filter(|index| is_syncing && self.end_of(*index) > self.sync.blocks_until);
+        let wanted = self.damaged.iter().copied().chain(ahead);
+        wanted.filter(|i| !self.is_on_its_way(*i)).collect()
     }
 
     fn is_on_its_way(&self, index: SegmentIndex) -> bool {

@@ -93,6 +93,40 @@ async fn providers_are_found() {
 }
 
 #[tokio::test]
+async fn a_provider_that_is_in_no_routing_table_is_dialled() {
+    let boot = Node::start(|_| {}).await;
+    let bootnodes = boot.addresses();
+    let mut holder = Node::start(|config| {
+        config.discovery.kad_client = true;
+        config.bootnodes = bootnodes.clone();
+        // It dials nobody else.
+        config.limits.outbound = 1;
+    })
+    .await;
+    holder.connected(boot.id()).await;
+    let (key, other) = (vec![7; 20], vec![8; 20]);
+    for key in [&key, &other] {
+        holder.command(NetworkCommand::Provide(key.clone())).await;
+    }
+    let told = "libp2p_kad_inbound_requests_total{request=\"AddProvider\"}";
+    boot.metric_above(told, 1.0).await;
+    let mut seeker = Node::start(|config| config.bootnodes = bootnodes).await;
+    seeker.connected(boot.id()).await;
+    // However often it looks for peers, it does not hear of the holder.
+    let seeks = "libp2p_kad_query_result_num_requests_count{type=\"Bootstrap\"}";
+    seeker.metric_above(seeks, 3.0).await;
+    let holder_id = holder.id();
+    let is_holder = |event: &NetworkEvent| matches!(event, NetworkEvent::Connected { peer, .. } if *peer == holder_id);
+    assert!(!seeker.was_told(is_holder));
+    seeker
+        .command(NetworkCommand::FindProviders(key.clone()))
+        .await;
+    seeker.connected(holder_id).await;
+    assert_eq!(seeker.metric("lyceum_network_provider_searches_total"), 1.0);
+    assert!(seeker.metric("lyceum_network_providers_found_total") >= 1.0);
+}
+
+#[tokio::test]
 async fn there_is_a_limit_to_connections() {
     let mut host = Node::start(|config| config.limits.inbound = 2).await;
     let bootnodes = host.addresses();

@@ -1,0 +1,132 @@
+//! Nodes at different addresses: each in a network namespace of its own. Without the right to make those, these tests skip, and say so.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use lyceum_node::network::BANS_FILE;
+use lyceum_protocol::Timestamp;
+use serde_json::Value;
+
+use crate::child::{NodeProcess, eventually, folder_of};
+use crate::space::Spaces;
+use crate::spec::spec;
+
+const ANYWHERE: [&str; 2] = ["--listen", "/ip4/0.0.0.0/tcp/4001"];
+
+#[test]
+fn nodes_on_one_local_network_meet_by_mdns_alone() {
+    let Some(spaces) = Spaces::new(1) else {
+        return;
+    };
+    let spec = spec(|_| {});
+    let folders = [folder_of(&spec), folder_of(&spec)];
+    let flags = [&ANYWHERE[..], &["--mdns"]].concat();
+    let nodes =
+        [0, 1].map(|i| NodeProcess::start_in(Some(spaces.name(i)), folders[i].path(), &flags));
+    for node in &nodes {
+        node.wait_for_peers(1);
+    }
+}
+
+/// A name server in a namespace.
+struct NameServer(Child);
+
+impl NameServer {
+    fn start(space: &str, name: &str, text: &str) -> Self {
+        let script = format!("{}/tests/network/names.py", env!("CARGO_MANIFEST_DIR"));
+        let mut child = Command::new("ip")
+            .args(["netns", "exec", space, "python3", &script, name, text])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = String::new();
+        let mut says = BufReader::new(child.stdout.take().unwrap());
+        says.read_line(&mut ready).unwrap();
+        assert_eq!(ready, "ready\n");
+        Self(child)
+    }
+}
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_bootnode_is_found_by_its_name() {
+    let Some(spaces) = Spaces::new(0) else {
+        return;
+    };
+    spaces.resolve_locally(0);
+    let spec = spec(|_| {});
+    let folders = [folder_of(&spec), folder_of(&spec)];
+    let space = Some(spaces.name(0));
+    let boot = NodeProcess::start_in(space, folders[0].path(), &ANYWHERE);
+    let id = boot.status()["peer_id"].as_str().unwrap().to_owned();
+    let text = format!("dnsaddr=/ip4/127.0.0.1/tcp/4001/p2p/{id}");
+    let _names = NameServer::start(spaces.name(0), "_dnsaddr.boot.test", &text);
+    let by_name = ["--bootnode", "/dnsaddr/boot.test"];
+    let node = NodeProcess::start_in(space, folders[1].path(), &by_name);
+    node.wait_for_peers(1);
+    boot.wait_for_peers(1);
+}
+
+/// The addresses that a node has banned, as its file says.
+fn banned_addresses(folder: &std::path::Path) -> Vec<String> {
+    let Ok(text) = std::fs::read(folder.join("data").join(BANS_FILE)) else {
+        return Vec::new(); // it is written with the first ban
+    };
+    let file: Value = serde_json::from_slice(&text).unwrap();
+    file["addresses"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect()
+}
+
+#[test]
+fn an_address_is_banned_with_its_liar_and_no_other() {
+    let Some(spaces) = Spaces::new(2) else {
+        return;
+    };
+    let ours = spec(|_| {});
+    // The same name, another genesis: whoever says that it is on our chain then lies.
+    let theirs = spec(|fields| {
+        fields.genesis_time = Timestamp::new(ours.genesis_time.get() - 1_000).unwrap();
+    });
+    let folders = [&ours, &theirs, &ours, &ours].map(folder_of);
+    let victim = || NodeProcess::start_in(Some(spaces.name(0)), folders[0].path(), &ANYWHERE);
+    let guest = |folder: usize, space: usize| {
+        let bootnode = format!("/ip4/{}/tcp/4001", Spaces::hub_address(space));
+        let level = "info,lyceum_node=debug";
+        let flags = ["--bootnode", &bootnode, "--log-level", level];
+        NodeProcess::start_in(Some(spaces.name(space)), folders[folder].path(), &flags)
+    };
+    let first = victim();
+    let liar = guest(1, 1);
+    eventually("the liar's address is banned", || {
+        (banned_addresses(folders[0].path()) == [Spaces::address(1)]).then_some(())
+    });
+    drop(liar);
+    // Somebody honest at that address is not let in, somebody elsewhere is.
+    let neighbour = guest(2, 1);
+    let honest = guest(3, 2);
+    honest.wait_for_peers(1);
+    first.wait_for_peers(1);
+    neighbour.wait_for("dial failed");
+    neighbour.wait_for("dial failed");
+    assert_eq!(neighbour.status()["peers"], 0);
+    // The ban outlives a restart.
+    assert_eq!(first.end("INT").code(), Some(0));
+    let again = victim();
+    again.wait_for_peers(1);
+    neighbour.wait_for("dial failed");
+    assert_eq!(
+        (&neighbour.status()["peers"], &honest.status()["peers"]),
+        (&0.into(), &1.into())
+    );
+    assert_eq!(banned_addresses(folders[0].path()), [Spaces::address(1)]);
+}
