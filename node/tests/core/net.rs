@@ -1,7 +1,6 @@
 //! Cores that speak with each other over a network of the mind: a queue of events in virtual time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,15 +8,15 @@ use libp2p::PeerId;
 use libp2p::gossipsub::MessageId;
 use lyceum_node::core::wire::{Refusal, Request, Response};
 use lyceum_node::core::{
-    Action, Chain, Core, CoreConfig, Event, MempoolLimits, Notice, PartError, Source, Template,
+    Action, Chain, Core, CoreConfig, Event, MempoolLimits, Notice, Source, Template,
 };
 use lyceum_node::network::{GossipVerdict, ReplyId, RequestFailure, RequestId, Topic};
 use lyceum_node::torrent::FetchFailure;
-use lyceum_protocol::{
-    Address, BlockHash, ChainSpec, SegmentIndex, StateRoot, Timestamp, TxId, segment_heights,
-};
+use lyceum_protocol::{Address, BlockHash, ChainSpec, SegmentIndex, StateRoot, Timestamp, TxId};
 
 use crate::forge;
+
+mod torrent;
 
 /// How long a message travels, in milliseconds.
 const LATENCY_MS: u64 = 20;
@@ -88,16 +87,6 @@ fn torrent_address(i: usize) -> SocketAddr {
     format!("10.0.0.{i}:4000").parse().unwrap()
 }
 
-/// Three lines of a segment of four, then the rest.
-fn part_at(text: &[u8], offset: u64) -> Vec<u8> {
-    let rest = &text[usize::try_from(offset).unwrap()..];
-    rest.split_inclusive(|byte| *byte == b'\n')
-        .take(3)
-        .flatten()
-        .copied()
-        .collect()
-}
-
 impl Net {
     pub(crate) fn new(spec: ChainSpec) -> Self {
         let now = spec.genesis_time.get() + 10_000;
@@ -126,21 +115,21 @@ impl Net {
     /// The same, with torrents or without.
     pub(crate) fn add_with(&mut self, is_miner: bool, has_torrents: bool) -> usize {
         let chain = forge::chain(&self.spec);
-        self.add_over(chain, None, is_miner, has_torrents)
+        self.add_chain(chain, is_miner, has_torrents, None)
     }
 
     /// Adds a node whose ledger is on a disk, in this folder.
     pub(crate) fn add_on_disk(&mut self, folder: &Path) -> usize {
         let chain = forge::chain_on_disk(&self.spec, &folder.join("data"));
-        self.add_over(chain, Some(folder.to_owned()), false, true)
+        self.add_chain(chain, false, true, Some(folder.to_owned()))
     }
 
-    fn add_over(
+    fn add_chain(
         &mut self,
         chain: Chain,
-        disk: Option<PathBuf>,
         is_miner: bool,
         has_torrents: bool,
+        disk: Option<PathBuf>,
     ) -> usize {
         let i = self.nodes.len();
         let key = u8::try_from(i % 4).unwrap();
@@ -343,107 +332,6 @@ impl Net {
         self.push(i, FIND_MS, due(Event::Providers { key, peers }));
         for other in found {
             self.push(i, FIND_MS, Due::Meet(other));
-        }
-    }
-
-    fn torrent(&mut self, i: usize, action: Action) {
-        match action {
-            Action::Register { index, file, .. } => {
-                self.nodes[i].seeds.insert(index, file);
-            }
-            Action::Unregister(index) => {
-                self.nodes[i].seeds.remove(&index);
-            }
-            Action::Activate(index) => {
-                let is_seeded = self.nodes[i].seeds.contains_key(&index);
-                self.push(i, 1, due(Event::Activated { index, is_seeded }));
-            }
-            Action::Fetch {
-                index,
-                holders,
-                metainfo,
-            } => {
-                let event = match self.torrents_fail {
-                    Some(failure) => Event::FetchFailed {
-                        index,
-                        failure,
-                        culprits: holders,
-                    },
-                    None => {
-                        let from = holders[0];
-                        let text = self.segment_text(from, index);
-                        assert_eq!(text.len() as u64, metainfo.length());
-                        self.node_at(from).uploaded += metainfo.length();
-                        let file = PathBuf::from(format!("{index}-{}", metainfo.info_hash()));
-                        let file = self.keep_file(i, file, text);
-                        let from = vec![from];
-                        Event::Fetched { index, file, from }
-                    }
-                };
-                self.push(i, 200, due(event));
-            }
-            Action::ReadSegment {
-                index,
-                file,
-                offset,
-            } => {
-                let text = self.nodes[i].files.get(&file).cloned();
-                let text = text.or_else(|| fs::read(&file).ok());
-                let text = text.ok_or(PartError::Unreadable);
-                let checker = self.nodes[i].core.chain().run_checker();
-                let part = text.and_then(|text| checker.check_part(part_at(&text, offset)));
-                let event = Event::SegmentPart {
-                    index,
-                    offset,
-                    part,
-                };
-                self.push(i, 1, due(event));
-            }
-            Action::DeleteFetched(file) => {
-                if self.nodes[i].files.remove(&file).is_none() {
-                    fs::remove_file(&file).unwrap();
-                }
-            }
-            other => unreachable!("{other:?}"),
-        }
-    }
-
-    /// Keeps a pulled segment; gives where.
-    fn keep_file(&mut self, i: usize, name: PathBuf, text: Vec<u8>) -> PathBuf {
-        let node = &mut self.nodes[i];
-        match &node.disk {
-            Some(folder) => {
-                let file = folder.join(name);
-                fs::write(&file, text).unwrap();
-                file
-            }
-            None => {
-                node.files.insert(name.clone(), text);
-                name
-            }
-        }
-    }
-
-    fn node_at(&mut self, torrent: SocketAddr) -> &mut Node {
-        let mut nodes = (0..).zip(&mut self.nodes);
-        let (_, node) = nodes.find(|(i, _)| torrent_address(*i) == torrent).unwrap();
-        node
-    }
-
-    /// The text that the node at a BitTorrent address serves.
-    fn segment_text(&self, holder: SocketAddr, index: SegmentIndex) -> Vec<u8> {
-        let mut nodes = (0..).zip(&self.nodes);
-        let (_, node) = nodes.find(|(i, _)| torrent_address(*i) == holder).unwrap();
-        let place = node.core.chain().segment_file(index);
-        match (&node.seeds[&index], &place) {
-            (Some(file), None) => node.files[file].clone(),
-            (Some(file), Some(_)) | (None, Some(file)) => fs::read(file).unwrap(),
-            (None, None) => {
-                let view = node.core.chain().store().read();
-                let heights = segment_heights(&self.spec, index);
-                let lines = heights.map(|height| view.line_at(height).unwrap().unwrap() + "\n");
-                lines.collect::<String>().into_bytes()
-            }
         }
     }
 

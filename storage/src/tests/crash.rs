@@ -106,7 +106,7 @@ fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
 fn take_over(plan: &Plan, store: &mut Store, folder: &Path, at: usize) {
     let number = at / SEGMENT_BLOCKS as usize;
     let sealed = store.read().sealed_segments().unwrap().get() as usize;
-    if number % 2 == 0 || sealed > number || at == 0 {
+    if number.is_multiple_of(2) || sealed > number || at == 0 {
         return;
     }
     // The segments before it are whole, if not deep enough to be sealed for their own sake.

@@ -7,7 +7,6 @@ use libp2p::PeerId;
 use lyceum_protocol::SegmentIndex;
 use lyceum_storage::{Durability, StoreError};
 
-use super::Pulled;
 use super::blocks::hash_of;
 use crate::core::chain::{ChainError, PartError, SegmentPart};
 use crate::core::event::{Action, Source};
@@ -101,7 +100,7 @@ impl Core {
         let Some(file) = self.chain.segment_file(index) else {
             return Ok(());
         };
-        let pulled = self.sync.files.entry(index).or_insert_with(Pulled::default);
+        let pulled = self.sync.files.entry(index).or_default();
         (pulled.file, pulled.is_adopted) = (file, true);
         if let Some(metainfo) = self.metainfo_of(index)? {
             self.offer(index, metainfo, None);
