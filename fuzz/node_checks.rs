@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use lyceum_node::core::wire::{Announcement, Request, Response, Wire};
-use lyceum_node::core::{Action, Chain, Core, CoreConfig, Event, MempoolLimits};
+use lyceum_node::core::{Action, Chain, Core, CoreConfig, Event, MempoolLimits, RunChecker};
 use lyceum_node::network::{ReplyId, RequestFailure, RequestId, Topic};
 use lyceum_protocol::{BatchSeed, ChainSpec, SegmentIndex, Timestamp};
 use lyceum_storage::{Options, Store};
@@ -43,6 +43,7 @@ pub(crate) fn core_events(mut input: &[u8]) {
     let chain = chain.expect("the dev chain opens");
     let (mut core, _) = Core::new(chain, &config, time(now)).expect("a store in memory");
     let genesis = core.chain().tip().expect("a store in memory");
+    let checker = core.chain().run_checker();
     let (mut asked, mut waiting) = (Vec::new(), 0_usize);
     for _ in 0..EVENTS_MAX {
         let [kind, length, rest @ ..] = input else {
@@ -51,7 +52,7 @@ pub(crate) fn core_events(mut input: &[u8]) {
         let (bytes, rest) = rest.split_at(rest.len().min(usize::from(*length)));
         input = rest;
         now += u64::from(*length) * 16;
-        let Some(event) = event(*kind, bytes, &mut asked) else {
+        let Some(event) = event(*kind, bytes, &mut asked, &checker) else {
             continue;
         };
         waiting += usize::from(matches!(event, Event::Request { .. }));
@@ -75,7 +76,12 @@ fn peer(number: u8) -> libp2p::PeerId {
     key.public().to_peer_id()
 }
 
-fn event(kind: u8, bytes: &[u8], asked: &mut Vec<(libp2p::PeerId, RequestId)>) -> Option<Event> {
+fn event(
+    kind: u8,
+    bytes: &[u8],
+    asked: &mut Vec<(libp2p::PeerId, RequestId)>,
+    checker: &RunChecker,
+) -> Option<Event> {
     let first = bytes.first().copied().unwrap_or_default();
     let from = peer(kind / 16);
     let index = SegmentIndex::new(u64::from(first)).expect("a byte");
@@ -114,9 +120,10 @@ fn event(kind: u8, bytes: &[u8], asked: &mut Vec<(libp2p::PeerId, RequestId)>) -
             Event::Response { peer, id, result }
         }
         6 => Event::Disconnected(from),
-        7 => Event::SegmentText {
+        7 => Event::SegmentPart {
             index,
-            text: Some(data),
+            offset: 0,
+            part: checker.check_part(data),
         },
         8 => Event::Fetched {
             index,

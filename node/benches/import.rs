@@ -1,8 +1,9 @@
 //! Importing a chain of registrations, enrolments and votes, against bare batch verification of the same signatures on the same cores;
 //! then a large state against a small one.
 //!
-//! `LYCEUM_BENCH_TRANSACTIONS` says how many transactions (default 100 000). Prints ratios of one run. Imports run in a process of their own,
-//! as `lyceum chain import` does, so that their memory is theirs alone.
+//! `LYCEUM_BENCH_TRANSACTIONS` says how many transactions (default 100 000). Prints ratios of one run, of the time that passed and of CPU
+//! time: where others use the machine, the latter is the one to go by. Imports run in a process of their own, as `lyceum chain import` does,
+//! so that their memory is theirs alone.
 
 mod chains;
 
@@ -11,7 +12,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, Write as _};
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chains::{Shape, school, shelf, spec};
 use lyceum_node::core::{Chain, LineRuns, LinesError};
@@ -29,6 +30,8 @@ const BATCH_LEN: usize = 16 * (chains::BLOCK_TRANSACTIONS + 1);
 /// The states that are compared, in records, and the transactions on each.
 const STATES: [usize; 2] = [10_000, 1_000_000];
 const STATE_TRANSACTIONS: usize = 20_000;
+/// RocksDB's threads are at rest when they have used no CPU time for so long.
+const SETTLE: Duration = Duration::from_millis(300);
 /// Tells a process that it is to import: the shape of the chain.
 const CHILD: &str = "LYCEUM_BENCH_IMPORT";
 
@@ -59,17 +62,23 @@ fn bench_import(folder: &Path, count: usize) {
         started.elapsed().as_secs_f64()
     );
     let verify = verify(&spec, &lines);
+    let each = |seconds: f64| seconds * 1e6 / count as f64;
     println!(
-        "batch verification alone {:8.0} transactions/s, 1.00",
-        count as f64 / verify
+        "batch verification alone {:8.0} transactions/s, 1.00; {:.1} us of CPU a transaction, 1.00",
+        count as f64 / verify.seconds,
+        each(verify.cpu_seconds)
     );
     let imported = import(folder, Shape::School, &lines, 0);
     println!(
-        "import                   {:8.0} transactions/s, {:.2} of it; {:.1} us of CPU a transaction, {:.1} of them for the signatures",
-        count as f64 / imported.seconds,
-        verify / imported.seconds,
-        imported.cpu_seconds * 1e6 / count as f64,
-        verify * rayon::current_num_threads() as f64 * 1e6 / count as f64,
+        "import                   {:8.0} transactions/s, {:.2} of it; {:.1} us of CPU a transaction, {:.2} of it",
+        count as f64 / imported.took.seconds,
+        verify.seconds / imported.took.seconds,
+        each(imported.took.cpu_seconds),
+        verify.cpu_seconds / imported.took.cpu_seconds,
+    );
+    let [checks, executes, flushes, compacts] = imported.threads.map(each);
+    println!(
+        "by threads               {checks:.1} us decode and verify, {executes:.1} execute and commit, {flushes:.1} flush, {compacts:.1} compact"
     );
     let Options {
         cache_bytes,
@@ -91,21 +100,41 @@ fn bench_states(folder: &Path) {
     let rates = STATES.map(|records| {
         let (lines, filled) = shelf(&spec, records, STATE_TRANSACTIONS);
         let imported = import(folder, Shape::Shelf, &lines, filled);
-        let rate = STATE_TRANSACTIONS as f64 / imported.seconds;
+        let rate = STATE_TRANSACTIONS as f64 / imported.took.seconds;
         (rate, imported)
     });
+    let (small_rate, small) = &rates[0];
     for (records, (rate, imported)) in STATES.iter().zip(&rates) {
         println!(
-            "on {records:9} records     {rate:8.0} transactions/s, {:.2} of the small state's; {:.1} us of CPU a transaction, {:.0} MiB at the most",
-            rate / rates[0].0,
-            imported.cpu_seconds * 1e6 / STATE_TRANSACTIONS as f64,
+            "on {records:9} records     {rate:8.0} transactions/s, {:.2} of the small state's; {:.1} us of CPU a transaction, {:.2} of it; {:.0} MiB at the most",
+            rate / small_rate,
+            imported.took.cpu_seconds * 1e6 / STATE_TRANSACTIONS as f64,
+            small.took.cpu_seconds / imported.took.cpu_seconds,
             imported.peak_mib
         );
     }
 }
 
-/// Seconds to verify all signatures, in batches on all cores, and nothing else.
-fn verify(spec: &ChainSpec, lines: &[String]) -> f64 {
+/// What something took: time that passed, and CPU time of all threads.
+#[derive(Clone, Copy)]
+struct Took {
+    seconds: f64,
+    cpu_seconds: f64,
+}
+
+impl Took {
+    fn of(work: impl FnOnce()) -> Self {
+        let (started, cpu) = (Instant::now(), cpu_seconds());
+        work();
+        Self {
+            seconds: started.elapsed().as_secs_f64(),
+            cpu_seconds: cpu_seconds() - cpu,
+        }
+    }
+}
+
+/// Verifies all signatures, in batches on all cores, and does nothing else.
+fn verify(spec: &ChainSpec, lines: &[String]) -> Took {
     let blocks: Vec<_> = lines
         .iter()
         .map(|line| decode_block(line, spec).expect("a block"))
@@ -117,20 +146,21 @@ fn verify(spec: &ChainSpec, lines: &[String]) -> f64 {
             std::iter::once(block.header.signed_message()).chain(transactions)
         })
         .collect();
-    let started = Instant::now();
-    let good = messages.par_chunks(BATCH_LEN).all(|items| {
-        verify_batch(items, &BatchSeed::new([9; 32]))
-            .iter()
-            .all(Result::is_ok)
-    });
-    assert!(good);
-    started.elapsed().as_secs_f64()
+    Took::of(|| {
+        let good = messages.par_chunks(BATCH_LEN).all(|items| {
+            verify_batch(items, &BatchSeed::new([9; 32]))
+                .iter()
+                .all(Result::is_ok)
+        });
+        assert!(good);
+    })
 }
 
 /// What importing a chain took.
 struct Imported {
-    seconds: f64,
-    cpu_seconds: f64,
+    took: Took,
+    /// CPU seconds of the threads that check, execute, flush and compact.
+    threads: [f64; 4],
     peak_mib: f64,
 }
 
@@ -158,13 +188,16 @@ fn import(folder: &Path, shape: Shape, lines: &[String], untimed: usize) -> Impo
     let mut numbers = text.split_whitespace().map(|number| number.parse());
     let mut next = || numbers.next().and_then(Result::ok).expect("a number");
     Imported {
-        seconds: next(),
-        cpu_seconds: next(),
+        took: Took {
+            seconds: next(),
+            cpu_seconds: next(),
+        },
+        threads: [next(), next(), next(), next()],
         peak_mib: next(),
     }
 }
 
-/// The other process: imports the lines, seals, closes, and prints seconds, CPU seconds and the peak of its memory.
+/// The other process: imports the lines, seals, closes, and prints what that took and the peak of its memory.
 fn child(shape: Shape) {
     let variable = |name: &str| std::env::var(name).expect("the parent gives it");
     let folder = Path::new(&variable("LYCEUM_BENCH_FOLDER")).to_owned();
@@ -179,11 +212,35 @@ fn child(shape: Shape) {
         let line = runs.next_line().expect("readable").expect("a line");
         chain.import(&line, Timestamp::MAX).expect("a good block");
     }
-    let (started, cpu) = (Instant::now(), cpu_seconds());
-    import_rest(&mut chain, runs).expect("a good chain");
-    let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    settle();
+    let before = threads_seconds();
+    let took = Took::of(|| import_rest(&mut chain, runs).expect("a good chain"));
+    let after = threads_seconds();
+    let [executes, flushes, compacts] = std::array::from_fn(|i| after[i] - before[i]);
+    // The threads that check come and go: theirs is the rest.
+    let checks = took.cpu_seconds - executes - flushes - compacts;
     chain.close().expect("closed");
-    println!("{seconds} {cpu} {}", peak_mib());
+    let Took {
+        seconds,
+        cpu_seconds,
+    } = took;
+    println!(
+        "{seconds} {cpu_seconds} {checks} {executes} {flushes} {compacts} {}",
+        peak_mib()
+    );
+}
+
+/// Waits until RocksDB has compacted what came before, so that only what is timed is counted.
+fn settle() {
+    let mut before = threads_seconds();
+    loop {
+        std::thread::sleep(SETTLE);
+        let now = threads_seconds();
+        if now == before {
+            return;
+        }
+        before = now;
+    }
 }
 
 fn import_rest(
@@ -201,7 +258,29 @@ fn import_rest(
 
 /// CPU seconds of this process, all threads, in ticks of 10 ms.
 fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    stat_seconds(&fs::read_to_string("/proc/self/stat").unwrap_or_default())
+}
+
+/// CPU seconds of the thread that executes, which is the first one, and of RocksDB's that flush and that compact.
+fn threads_seconds() -> [f64; 3] {
+    let mut seconds = [0.0; 3];
+    let first = std::process::id().to_string();
+    for task in fs::read_dir("/proc/self/task").into_iter().flatten() {
+        let stat = task.and_then(|task| fs::read_to_string(task.path().join("stat")));
+        let stat = stat.unwrap_or_default();
+        let at = match &stat {
+            stat if stat.starts_with(&format!("{first} ")) => 0,
+            stat if stat.contains("(rocksdb:high") => 1,
+            stat if stat.contains("(rocksdb:low") => 2,
+            _ => continue,
+        };
+        seconds[at] += stat_seconds(&stat);
+    }
+    seconds
+}
+
+/// The CPU seconds that a process or a thread has used, by its `stat`.
+fn stat_seconds(stat: &str) -> f64 {
     let fields: Vec<&str> = stat
         .rsplit(')')
         .next()

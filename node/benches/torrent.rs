@@ -1,6 +1,6 @@
 //! The BitTorrent side: what an idle registry costs, one joiner against bare TCP, and four joiners of one origin with a slow line.
 //!
-//! Prints ratios of one run, with the goal of each.
+//! Prints ratios of one run, with the goal of each. `-- fast` runs one of them: `idle`, `fast` or `swarm`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -37,10 +37,21 @@ fn main() {
         .build()
         .expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
+    let named: Vec<_> = std::env::args().skip(1).collect();
+    let wanted = |name: &str| {
+        let mut names = named.iter().filter(|name| !name.starts_with("--"));
+        names.clone().next().is_none() || names.any(|wanted| wanted == name)
+    };
     // First, while the memory is still small.
-    runtime.block_on(idle(&folder.path().join("idle")));
-    runtime.block_on(fast(&folder.path().join("fast")));
-    runtime.block_on(swarm(&folder.path().join("swarm")));
+    if wanted("idle") {
+        runtime.block_on(idle(&folder.path().join("idle")));
+    }
+    if wanted("fast") {
+        runtime.block_on(fast(&folder.path().join("fast")));
+    }
+    if wanted("swarm") {
+        runtime.block_on(swarm(&folder.path().join("swarm")));
+    }
 }
 
 fn chain() -> ChainName {
@@ -153,13 +164,13 @@ async fn idle(folder: &Path) {
     node.stop.stop().await;
 }
 
-/// The same bytes over bare TCP, written and hashed.
-fn bare(folder: &Path, bytes: usize, sync: bool) -> Duration {
+/// The same bytes over bare TCP, written and hashed; how long that takes, and the processor's time.
+fn bare(folder: &Path, bytes: usize, sync: bool) -> (Duration, f64) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("a port");
     let mut content = vec![0; PIECE_BYTES];
     ChaCha8Rng::seed_from_u64(0).fill_bytes(&mut content);
-    let started = Instant::now();
+    let (started, (_, cpu)) = (Instant::now(), usage());
     let sender = std::thread::spawn(move || {
         let mut stream = TcpStream::connect(addr).expect("a connection");
         for _ in 0..bytes / PIECE_BYTES {
@@ -186,7 +197,7 @@ fn bare(folder: &Path, bytes: usize, sync: bool) -> Duration {
     }
     sender.join().expect("a sender");
     assert_eq!(got, bytes);
-    started.elapsed()
+    (started.elapsed(), usage().1 - cpu)
 }
 
 async fn fast(folder: &Path) {
@@ -197,8 +208,8 @@ async fn fast(folder: &Path) {
     let metainfos = hold(&mut holder, &holding, FAST_SEGMENT_BYTES).await;
     let mut joiner = start(&joining, None).await;
     let bytes = SEGMENTS as usize * FAST_SEGMENT_BYTES;
-    let bare_before = bare(folder, bytes, false);
-    let synced = bare(folder, bytes, true);
+    let (bare_before, cpu_before) = bare(folder, bytes, false);
+    let (synced, _) = bare(folder, bytes, true);
 
     let (_, cpu) = usage();
     let started = Instant::now();
@@ -217,14 +228,18 @@ async fn fast(folder: &Path) {
         }
     }
     let took = started.elapsed();
-    let cpu = (usage().1 - cpu) / (bytes as f64 / f64::from(1 << 30));
-    let bare_after = bare(folder, bytes, false);
+    let cpu = usage().1 - cpu;
+    let (bare_after, cpu_after) = bare(folder, bytes, false);
     let bare = (bare_before + bare_after) / 2;
+    let cpu_bare = (cpu_before + cpu_after) / 2.0;
+    let a_gib = bytes as f64 / f64::from(1 << 30);
     let speed = |time: Duration| bytes as f64 / 1e6 / time.as_secs_f64();
     println!(
-        "one joiner: {:.0} MB/s, {cpu:.1} CPU s/GiB for both; bare TCP + write + SHA-1 {:.0} MB/s: {:.2} of it (goal 0.5), {:.2} of it with a sync",
+        "one joiner: {:.0} MB/s, {:.1} CPU s/GiB for both; bare TCP + write + SHA-1 {:.0} MB/s, {:.1} CPU s/GiB: {:.2} of it (goal 0.5), {:.2} of it with a sync",
         speed(took),
+        cpu / a_gib,
         speed(bare),
+        cpu_bare / a_gib,
         bare.as_secs_f64() / took.as_secs_f64(),
         synced.as_secs_f64() / took.as_secs_f64(),
     );

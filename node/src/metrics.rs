@@ -37,7 +37,7 @@ pub struct Metrics {
     /// Registered with their first use.
     families: OnceLock<Families>,
     /// The last block whose receipts are counted.
-    executed: Mutex<Height>,
+    executed: Mutex<refresh::Counted>,
 }
 
 impl Default for Metrics {
@@ -126,7 +126,8 @@ impl Metrics {
 
     /// The contracts of blocks above this height are counted, at each scrape: those at or below it ran before the start.
     pub(crate) fn count_executed_from(&self, height: Height) {
-        *self.executed.lock().unwrap_or_else(PoisonError::into_inner) = height;
+        let counted = refresh::Counted::from(height);
+        *self.executed.lock().unwrap_or_else(PoisonError::into_inner) = counted;
     }
 
     /// The miner has tried so many nonces more.

@@ -6,7 +6,7 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::address::Address;
-use crate::json::{JSON_DEPTH_MAX, Name, check_strict};
+use crate::json::{JSON_DEPTH_MAX, Name, check_strict, scan};
 use crate::token::{TokenError, clip};
 use crate::units::Amount;
 
@@ -24,6 +24,13 @@ impl<'a> Claims<'a> {
     }
 
     fn nested(text: &'a str, depth_max: usize) -> Result<Self, TokenError> {
+        if let Some(members) = scan::members(text, depth_max) {
+            let members = members.into_iter();
+            let members = members.map(|(name, value)| (Cow::Borrowed(name), value));
+            return Ok(Self {
+                members: members.collect(),
+            });
+        }
         check_strict(text, depth_max).map_err(TokenError::Claims)?;
         let mut reader = serde_json::Deserializer::from_str(text);
         let members = reader.deserialize_map(Members);

@@ -1,5 +1,7 @@
 //! Strict JSON: what a token may hold, and the one canonical way to write a record.
 
+pub(crate) mod scan;
+
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
@@ -75,7 +77,8 @@ pub fn canonical(value: &Value) -> String {
     out
 }
 
-fn write_canonical(value: &Value, out: &mut String) {
+/// Appends what [`canonical`] gives.
+pub fn write_canonical(value: &Value, out: &mut String) {
     match value {
         Value::Array(items) => {
             out.push('[');
@@ -89,7 +92,12 @@ fn write_canonical(value: &Value, out: &mut String) {
         }
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
-            members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            // Of ASCII names, which nearly all are, the order is that of their bytes, and a map's own.
+            let is_sorted = members.is_sorted_by(|(a, _), (b, _)| a < b)
+                && members.iter().all(|(name, _)| name.is_ascii());
+            if !is_sorted {
+                members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            }
             out.push('{');
             for (i, (name, member)) in members.into_iter().enumerate() {
                 if i > 0 {
@@ -102,13 +110,24 @@ fn write_canonical(value: &Value, out: &mut String) {
             out.push('}');
         }
         Value::String(text) => write_text(text, out),
-        Value::Null | Value::Bool(_) | Value::Number(_) => out.push_str(&value.to_string()),
+        Value::Null => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Number(number) => out.push_str(&number.to_string()),
     }
 }
 
-/// Appends a JSON string; `serde_json` escapes exactly what RFC 8785 escapes.
-pub(crate) fn write_text(text: &str, out: &mut String) {
-    out.push_str(&serde_json::to_string(text).expect("a string always serializes"));
+/// Appends a JSON string, as RFC 8785 writes it.
+pub fn write_text(text: &str, out: &mut String) {
+    let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    if text.bytes().any(is_escaped) {
+        // `serde_json` escapes exactly what RFC 8785 escapes.
+        out.push_str(&serde_json::to_string(text).expect("a string always serializes"));
+        return;
+    }
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
 }
 
 /// A JSON value without parts.

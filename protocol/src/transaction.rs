@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use crate::address::Address;
 use crate::chain_spec::ChainSpec;
 use crate::hash::TxId;
+use crate::json::{JSON_DEPTH_MAX, scan};
 use crate::signature::{SecretKey, SignatureError, SignedMessage};
 use crate::token::{Token, TokenError, clip, seal, signing_input};
 use crate::units::{Credits, Gas, Seq};
@@ -72,6 +73,12 @@ impl TxBody {
 }
 
 fn check_actions(text: &str) -> Result<(), TxError> {
+    if let Some(got) = scan::objects(text, JSON_DEPTH_MAX) {
+        return match got {
+            1..=ACTIONS_MAX => Ok(()),
+            _ => Err(TxError::ActionCount { got }),
+        };
+    }
     let actions: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| TxError::ActionType)?;
     if actions.is_empty() || actions.len() > ACTIONS_MAX {
         let got = actions.len();

@@ -66,6 +66,11 @@ impl<'s> Batch<'s> {
         LedgerView::new(Box::new(&self.overlay), self.shared)
     }
 
+    /// About how much memory the batch takes up, until it is committed.
+    pub fn bytes(&self) -> usize {
+        self.overlay.bytes()
+    }
+
     /// Puts a block on the tip; the state's root after it.
     ///
     /// The root is not compared with the header's: do so, and where they differ [`Batch::disconnect`] takes exactly this block back.
@@ -192,9 +197,11 @@ impl<'s> Batch<'s> {
             kept: self.shared.reorg_depth_max,
         })?;
         let undo: UndoValue = decode(Family::Undo, &key, &undo)?;
-        let index = self.shared.segment_of(tip.height);
-        if index < self.read().sealed_segments()? {
-            self.unseal(index)?;
+        // The last one may be a segment that was taken over, with no block of it connected yet.
+        let first = self.shared.segment_of(tip.height).get();
+        let sealed = self.read().sealed_segments()?.get();
+        for index in (first..sealed).rev() {
+            self.unseal(SegmentIndex::new(index).unwrap_or(SegmentIndex::MAX))?;
         }
         let entry = self.read().block(&tip.hash)?;
         let entry = entry.ok_or(StoreError::NoTip)?;
@@ -317,11 +324,11 @@ impl<'s> Batch<'s> {
             false => Durability::Synced,
         };
         failpoint::reach("commit:before");
-        let (writes, cached) = self.overlay.into_parts();
-        match self.shared.engine.write(writes, durability) {
-            Ok(()) => cached.keep(),
+        let changes = self.overlay.into_changes();
+        match self.shared.engine.write(&changes.writes(), durability) {
+            Ok(()) => changes.keep(),
             Err(error) => {
-                cached.forget();
+                changes.forget();
                 return Err(error);
             }
         }

@@ -33,18 +33,23 @@ impl<K: Hash + Eq> Recent<K> {
         }
     }
 
-    /// The value, if it is known; it is recent again.
-    fn find<Q: Hash + Eq + ?Sized>(&mut self, key: &Q, key_bytes: usize) -> Option<Option<&[u8]>>
+    /// What `read` makes of the value, if it is known; it is recent again.
+    fn find<Q: Hash + Eq + ?Sized, R>(
+        &mut self,
+        key: &Q,
+        key_bytes: usize,
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Option<R>
     where
         K: Borrow<Q>,
     {
-        if !self.recent.contains_key(key) {
-            let (own, value) = self.older.remove_entry(key)?;
-            self.keep(own, key_bytes, value);
+        if let Some(value) = self.recent.get(key) {
+            return Some(read(value.as_deref()));
         }
-        // A bound of nearly nothing may have let it go at once.
-        let value = self.recent.get(key).or_else(|| self.older.get(key))?;
-        Some(value.as_deref())
+        let (own, value) = self.older.remove_entry(key)?;
+        let found = read(value.as_deref());
+        self.keep(own, key_bytes, value);
+        Some(found)
     }
 
     fn keep(&mut self, key: K, key_bytes: usize, value: Option<Box<[u8]>>) {
@@ -85,13 +90,15 @@ impl Caches {
         }
     }
 
-    pub(crate) fn page(&mut self, path: &PagePath) -> Option<Page> {
-        let page = self.pages.find(path, 0)?;
-        page.map_or(Some(Page::EMPTY), Page::from_memory)
+    pub(crate) fn page(&mut self, path: &PagePath) -> Option<Box<Page>> {
+        let read =
+            |page: Option<&[u8]>| page.map_or_else(|| Some(Page::empty()), Page::from_memory);
+        self.pages.find(path, 0, read)?
     }
 
-    pub(crate) fn keep_page(&mut self, path: PagePath, page: Option<&Page>) {
-        self.pages.keep(path, 0, page.map(Page::to_memory));
+    /// Keeps a page as [`Page::to_memory`] gives it.
+    pub(crate) fn keep_page(&mut self, path: PagePath, page: Option<Box<[u8]>>) {
+        self.pages.keep(path, 0, page);
     }
 
     fn family(&mut self, family: Family) -> Option<&mut Recent<Box<[u8]>>> {
@@ -102,19 +109,16 @@ impl Caches {
         }
     }
 
-    /// Are values of the family kept?
-    pub(crate) fn has(&mut self, family: Family) -> bool {
-        self.family(family).is_some()
-    }
-
     /// A value, if it is known, or known to be missing.
-    pub(crate) fn value(&mut self, family: Family, key: &[u8]) -> Option<Option<&[u8]>> {
-        self.family(family)?.find(key, key.len())
+    pub(crate) fn value(&mut self, family: Family, key: &[u8]) -> Option<Option<Vec<u8>>> {
+        let read = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
+        self.family(family)?.find(key, key.len(), read)
     }
 
-    pub(crate) fn keep_value(&mut self, family: Family, key: &[u8], value: Option<&[u8]>) {
+    pub(crate) fn keep_value(&mut self, family: Family, key: Box<[u8]>, value: Option<Box<[u8]>>) {
         if let Some(recent) = self.family(family) {
-            recent.keep(key.into(), key.len(), value.map(Box::from));
+            let key_bytes = key.len();
+            recent.keep(key, key_bytes, value);
         }
     }
 
@@ -148,13 +152,18 @@ mod tests {
         fill(&mut recent, 0..1);
         for round in 1..100 {
             fill(&mut recent, round * 100..round * 100 + 100);
-            let first = recent.find(&0_u32.to_be_bytes()[..], 4);
-            assert_eq!(first, Some(Some(&[7; 100][..])), "round {round}");
+            let first = recent.find(&0_u32.to_be_bytes()[..], 4, |value| {
+                value.map(<[u8]>::to_vec)
+            });
+            assert_eq!(first, Some(Some(vec![7; 100])), "round {round}");
             assert!(bytes(&recent) <= 64 << 10);
         }
-        assert_eq!(recent.find(&1_000_u32.to_be_bytes()[..], 4), None);
+        let known = |recent: &mut Recent<Box<[u8]>>, number: u32| {
+            recent.find(&number.to_be_bytes()[..], 4, |value| value.is_some())
+        };
+        assert_eq!(known(&mut recent, 1_000), None);
         recent.keep(0_u32.to_be_bytes().into(), 4, None);
-        assert_eq!(recent.find(&0_u32.to_be_bytes()[..], 4), Some(None));
+        assert_eq!(known(&mut recent, 0), Some(false));
     }
 
     #[test]
@@ -162,6 +171,6 @@ mod tests {
         let mut recent = Recent::new(0);
         fill(&mut recent, 0..10);
         assert!(recent.recent.is_empty() && recent.older.len() == 1);
-        assert!(recent.find(&9_u32.to_be_bytes()[..], 4).is_some());
+        assert!(recent.find(&9_u32.to_be_bytes()[..], 4, |_| ()).is_some());
     }
 }

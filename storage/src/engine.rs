@@ -25,12 +25,12 @@ pub(crate) trait View {
     fn scan(&self, family: Family, from: &[u8], visit: Visit<'_>) -> Result<(), StoreError>;
 
     /// A page of the state tree. Only the top one can be missing: it is empty then.
-    fn page(&self, path: &PagePath) -> Result<Page, StoreError> {
+    fn page(&self, path: &PagePath) -> Result<Box<Page>, StoreError> {
         let key = path.encode();
         match self.read(Family::Tree, &key)? {
             Some(bytes) => Page::from_value(&bytes)
                 .ok_or_else(|| damaged(Family::Tree, &key, "not a page of the state tree")),
-            None if *path == PagePath::TOP => Ok(Page::EMPTY),
+            None if *path == PagePath::TOP => Ok(Page::empty()),
             None => Err(StoreError::Missing {
                 family: Family::Tree.name(),
                 what: format!("page {key:02x?}"),
@@ -48,13 +48,13 @@ impl<V: View + ?Sized> View for &V {
         (**self).scan(family, from, visit)
     }
 
-    fn page(&self, path: &PagePath) -> Result<Page, StoreError> {
+    fn page(&self, path: &PagePath) -> Result<Box<Page>, StoreError> {
         (**self).page(path)
     }
 }
 
-/// Some puts and deletes that become visible, and durable, together.
-pub(crate) type WriteSet = Vec<(Family, Vec<u8>, Option<Vec<u8>>)>;
+/// A put, or a delete.
+pub(crate) type Write<'w> = (Family, &'w [u8], Option<&'w [u8]>);
 
 /// How far a commit reaches before it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +71,8 @@ pub(crate) trait Engine: View + Send + Sync {
     /// Freezes the present state for several reads.
     fn snapshot(&self) -> Box<dyn View + '_>;
 
-    /// Writes all of a set or nothing.
-    fn write(&self, writes: WriteSet, durability: Durability) -> Result<(), StoreError>;
+    /// Makes all of some puts and deletes visible, and durable, together, or none.
+    fn write(&self, writes: &[Write<'_>], durability: Durability) -> Result<(), StoreError>;
 
     /// Bytes on disk and in memory, as far as the engine knows.
     fn sizes(&self) -> EngineSizes;

@@ -154,7 +154,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// An error of the file system, with the full disk told apart.
-    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+    pub fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::StorageFull => Self::DiskFull { folder: path },

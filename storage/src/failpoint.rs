@@ -2,7 +2,7 @@
 
 /// Every place, in the order in which a block meets them.
 #[cfg(any(test, feature = "failpoints"))]
-pub const FAILPOINTS: [&str; 12] = [
+pub const FAILPOINTS: [&str; 17] = [
     "open:marked",
     "commit:before",
     "commit:after",
@@ -13,6 +13,11 @@ pub const FAILPOINTS: [&str; 12] = [
     "segment:renamed",
     "seal:before_commit",
     "seal:after_commit",
+    "adopt:synced",
+    "adopt:renamed",
+    "adopt:before_commit",
+    "adopt:after_commit",
+    "abandon:before_commit",
     "unseal:before_remove",
     "close:flushed",
 ];

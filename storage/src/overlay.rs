@@ -1,14 +1,18 @@
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use crate::cache::Caches;
-use crate::engine::{View, Visit, WriteSet};
+use crate::engine::{View, Visit, Write};
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::tree::{Page, PagePath, Pages};
 
-type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+/// By key; sorted once, when they are written.
+type Changes = HashMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// What a page of the tree takes up while it is changed: decoded, and its place in a map.
+const PAGE_BYTES: usize = size_of::<Page>() + 2 * size_of::<(PagePath, usize)>();
 
 /// Changes on top of a view: reads see them, the view does not.
 pub(crate) struct Overlay<'v> {
@@ -17,6 +21,8 @@ pub(crate) struct Overlay<'v> {
     families: [Changes; Family::ALL.len()],
     /// The state tree's pages stay decoded until the end: block after block touches the upper ones.
     pages: HashMap<PagePath, Option<Box<Page>>>,
+    /// Of the keys and values in `families`.
+    bytes: usize,
 }
 
 impl<'v> Overlay<'v> {
@@ -26,6 +32,7 @@ impl<'v> Overlay<'v> {
             caches: None,
             families: Default::default(),
             pages: HashMap::new(),
+            bytes: 0,
         }
     }
 
@@ -38,64 +45,83 @@ impl<'v> Overlay<'v> {
     }
 
     pub(crate) fn put(&mut self, family: Family, key: impl Into<Vec<u8>>, value: Vec<u8>) {
-        self.families[family.index()].insert(key.into(), Some(value));
+        let key = key.into();
+        self.bytes += key.len() + value.len();
+        self.families[family.index()].insert(key, Some(value));
     }
 
     pub(crate) fn delete(&mut self, family: Family, key: impl Into<Vec<u8>>) {
         self.families[family.index()].insert(key.into(), None);
     }
 
-    /// All changes, for one atomic write.
-    pub(crate) fn into_writes(self) -> WriteSet {
-        self.into_parts().0
+    /// About how much memory the changes take up.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.pages.len() * PAGE_BYTES
     }
 
     /// All changes, and what is to be done with the caches once they are written.
-    pub(crate) fn into_parts(self) -> (WriteSet, CacheChanges<'v>) {
-        let mut writes = WriteSet::new();
-        let mut values = Vec::new();
-        let mut caches = self.caches.map(RefCell::into_inner);
+    pub(crate) fn into_changes(self) -> CommitChanges<'v> {
+        let entries = self.families.iter().map(HashMap::len).sum::<usize>();
+        let mut values = Vec::with_capacity(entries);
         for (family, changes) in Family::ALL.into_iter().zip(self.families) {
-            if caches.as_mut().is_some_and(|caches| caches.has(family)) {
-                let changes = changes.iter();
-                values.extend(changes.map(|(key, value)| (family, key.clone(), value.clone())));
-            }
+            let first = values.len();
             let changes = changes.into_iter();
-            writes.extend(changes.map(|(key, value)| (family, key, value)));
+            values.extend(changes.map(|(key, value)| (family, key, value)));
+            // In the order of the keys: so it is the same each time, and the database finds its place faster.
+            values[first..].sort_unstable_by(|(_, a, _), (_, b, _)| a.cmp(b));
         }
-        let mut pages: Vec<_> = self.pages.into_iter().collect();
-        pages.sort_unstable_by_key(|(path, _)| *path);
-        for (path, page) in &pages {
-            let value = page.as_ref().map(|page| page.to_value());
-            writes.push((Family::Tree, path.encode(), value));
-        }
-        let changes = CacheChanges {
-            caches,
-            pages,
-            values,
+        // Each decoded page goes at once: together they are the most of a batch.
+        let encode = |(path, page): (PagePath, Option<Box<Page>>)| PageWrite {
+            path,
+            key: path.encode(),
+            page: page.map(|page| page.to_memory()),
         };
-        (writes, changes)
+        let mut pages: Vec<_> = self.pages.into_iter().map(encode).collect();
+        pages.sort_unstable_by_key(|write| write.path);
+        CommitChanges {
+            caches: self.caches.map(RefCell::into_inner),
+            values,
+            pages,
+        }
     }
 }
 
-/// What a batch did to what the caches hold.
-pub(crate) struct CacheChanges<'v> {
-    caches: Option<&'v mut Caches>,
-    pages: Vec<(PagePath, Option<Box<Page>>)>,
-    values: WriteSet,
+struct PageWrite {
+    path: PagePath,
+    key: Vec<u8>,
+    /// The page as it is kept in memory, and how much of that is its value.
+    page: Option<(Box<[u8]>, usize)>,
 }
 
-impl CacheChanges<'_> {
+/// What a batch writes, and so does to what the caches hold.
+pub(crate) struct CommitChanges<'v> {
+    caches: Option<&'v mut Caches>,
+    values: Vec<(Family, Vec<u8>, Option<Vec<u8>>)>,
+    pages: Vec<PageWrite>,
+}
+
+impl CommitChanges<'_> {
+    pub(crate) fn writes(&self) -> Vec<Write<'_>> {
+        let values = self.values.iter();
+        let values = values.map(|(family, key, value)| (*family, key.as_slice(), value.as_deref()));
+        let pages = self.pages.iter().map(|write| {
+            let page = write.page.as_ref();
+            let value = page.map(|(page, value)| &page[..*value]);
+            (Family::Tree, write.key.as_slice(), value)
+        });
+        values.chain(pages).collect()
+    }
+
     /// They are committed: the next batch builds on them.
     pub(crate) fn keep(self) {
         let Some(caches) = self.caches else {
             return;
         };
-        for (path, page) in self.pages {
-            caches.keep_page(path, page.as_deref());
+        for write in self.pages {
+            caches.keep_page(write.path, write.page.map(|(page, _)| page));
         }
         for (family, key, value) in self.values {
-            caches.keep_value(family, &key, value.as_deref());
+            caches.keep_value(family, key.into(), value.map(Vec::into_boxed_slice));
         }
     }
 
@@ -114,23 +140,25 @@ impl View for Overlay<'_> {
         }
         let mut caches = self.caches.as_ref().map(RefCell::borrow_mut);
         if let Some(known) = caches.as_mut().and_then(|caches| caches.value(family, key)) {
-            return Ok(known.map(<[u8]>::to_vec));
+            return Ok(known);
         }
         let value = self.base.read(family, key)?;
         if let Some(caches) = caches.as_mut() {
-            caches.keep_value(family, key, value.as_deref());
+            caches.keep_value(family, key.into(), value.as_deref().map(Box::from));
         }
         Ok(value)
     }
 
     fn scan(&self, family: Family, from: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
-        let changes = self.families[family.index()].range(from.to_vec()..);
-        let mut changes = changes.peekable();
+        let changes = self.families[family.index()].iter();
+        let mut changes: Vec<_> = changes.filter(|(key, _)| key.as_slice() >= from).collect();
+        changes.sort_unstable_by_key(|(key, _)| *key);
+        let mut changes = changes.into_iter().peekable();
         let mut stopped = false;
         self.base.scan(family, from, &mut |key, value| {
             let mut replaced = false;
             while let Some((own, change)) = changes.next_if(|(own, _)| own.as_slice() <= key) {
-                replaced = own == key;
+                replaced = own.as_slice() == key;
                 if let Some(change) = change
                     && visit(own, change)?.is_break()
                 {
@@ -156,9 +184,9 @@ impl View for Overlay<'_> {
         Ok(())
     }
 
-    fn page(&self, path: &PagePath) -> Result<Page, StoreError> {
+    fn page(&self, path: &PagePath) -> Result<Box<Page>, StoreError> {
         if let Some(page) = self.pages.get(path) {
-            return Ok(page.as_deref().cloned().unwrap_or(Page::EMPTY));
+            return Ok(page.clone().unwrap_or_else(Page::empty));
         }
         let caches = self.caches.as_ref();
         match caches.and_then(|caches| caches.borrow_mut().page(path)) {
@@ -169,11 +197,18 @@ impl View for Overlay<'_> {
 }
 
 impl Pages for Overlay<'_> {
-    fn load(&self, path: &PagePath) -> Result<Page, StoreError> {
+    fn load(&self, path: &PagePath) -> Result<Box<Page>, StoreError> {
         self.page(path)
     }
 
-    fn store(&mut self, path: PagePath, page: Option<Page>) {
-        self.pages.insert(path, page.map(Box::new));
+    fn take(&mut self, path: &PagePath) -> Result<Box<Page>, StoreError> {
+        match self.pages.get_mut(path) {
+            Some(page) => Ok(page.take().unwrap_or_else(Page::empty)),
+            None => self.page(path),
+        }
+    }
+
+    fn store(&mut self, path: PagePath, page: Option<Box<Page>>) {
+        self.pages.insert(path, page);
     }
 }

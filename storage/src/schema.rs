@@ -12,6 +12,7 @@ use crate::family::Family;
 pub(crate) const SCHEMA: u16 = 1;
 /// The first byte of every borsh value.
 const VALUE_VERSION: u8 = 1;
+const VALUE_BYTES_USUAL: usize = 32;
 
 /// Keys of [`Family::Meta`].
 pub(crate) const META_CHAIN: &[u8] = b"chain";
@@ -22,7 +23,9 @@ pub(crate) const META_SEALED: &[u8] = b"sealed";
 pub(crate) const META_OPEN: &[u8] = b"open";
 
 pub(crate) fn encode<T: BorshSerialize>(value: &T) -> Vec<u8> {
-    let mut out = vec![VALUE_VERSION];
+    // Most values are small; the large ones are lists, which grow it by doubling.
+    let mut out = Vec::with_capacity(VALUE_BYTES_USUAL);
+    out.push(VALUE_VERSION);
     borsh::to_writer(&mut out, value).expect("writing to memory can't fail");
     out
 }

@@ -101,13 +101,15 @@ impl Store {
     /// the database and keeps their offsets. A crash at any point leaves the lines in one place or in both, never in none.
     ///
     /// # Errors
-    /// [`StoreError::NotSealable`] for any segment but the one that [`Store::sealable`] names; those of the disk.
+    /// [`StoreError::NotSealable`] for any segment but the next, or before the chain reaches its end; those of the disk.
     pub fn seal(&mut self, index: SegmentIndex) -> Result<SegmentEntry, StoreError> {
-        if self.sealable()? != Some(index) {
-            let reason = "it is not the next, or not deep enough";
+        let view = self.read();
+        let tip = view.tip()?.ok_or(StoreError::NoTip)?.height;
+        let last = self.shared.heights(index).last();
+        if view.sealed_segments()? != index || last.is_none_or(|last| tip < last) {
+            let reason = "it is not the next, or not whole";
             return Err(StoreError::NotSealable { index, reason });
         }
-        let view = self.read();
         let mut overlay = Overlay::new(self.shared.engine.as_ref());
         let mut builder = MetainfoBuilder::new(&self.shared.chain, index);
         let mut offset = 0;
@@ -137,9 +139,11 @@ impl Store {
         let sealed = encode(&(index.get() + 1));
         overlay.put(Family::Meta, META_SEALED, sealed);
         failpoint::reach("seal:before_commit");
-        let writes = overlay.into_writes();
+        let writes = overlay.into_changes();
         drop(view);
-        self.shared.engine.write(writes, Durability::Synced)?;
+        self.shared
+            .engine
+            .write(&writes.writes(), Durability::Synced)?;
         failpoint::reach("seal:after_commit");
         Ok(entry)
     }
@@ -185,8 +189,10 @@ impl Store {
     fn write_entry(&mut self, entry: &SegmentEntry) -> Result<(), StoreError> {
         let mut overlay = Overlay::new(self.shared.engine.as_ref());
         put_entry(&mut overlay, entry);
-        let writes = overlay.into_writes();
-        self.shared.engine.write(writes, Durability::Synced)
+        let writes = overlay.into_changes();
+        self.shared
+            .engine
+            .write(&writes.writes(), Durability::Synced)
     }
 
     /// Checks the sealed segments' files: their lengths, and if `thorough` every piece. Those found damaged are marked, so that reading

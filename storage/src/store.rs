@@ -176,11 +176,12 @@ impl Store {
             shared.check_chain(found, &want)?;
         }
         let open = shared.engine.read(Family::Meta, META_OPEN)?;
-        let writes = vec![
-            (Family::Meta, META_CHAIN.to_vec(), Some(encode(&want))),
-            (Family::Meta, META_OPEN.to_vec(), Some(encode(&()))),
+        let (chain, open_mark) = (encode(&want), encode(&()));
+        let writes = [
+            (Family::Meta, META_CHAIN, Some(chain.as_slice())),
+            (Family::Meta, META_OPEN, Some(open_mark.as_slice())),
         ];
-        shared.engine.write(writes, Durability::Synced)?;
+        shared.engine.write(&writes, Durability::Synced)?;
         failpoint::reach("open:marked");
         Ok(Self {
             shared: Arc::new(shared),
@@ -236,8 +237,8 @@ impl Store {
         }
         self.shared.engine.flush()?;
         failpoint::reach("close:flushed");
-        let writes = vec![(Family::Meta, META_OPEN.to_vec(), None)];
-        self.shared.engine.write(writes, Durability::Synced)
+        let writes = [(Family::Meta, META_OPEN, None)];
+        self.shared.engine.write(&writes, Durability::Synced)
     }
 }
 

@@ -16,6 +16,7 @@ mod proof;
 
 use std::collections::BTreeMap;
 
+use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 
 pub(crate) use page::{Page, PagePath};
@@ -38,22 +39,43 @@ pub(crate) type Key = [u8; 32];
 /// What becomes of the records under some keys: the hash of the new value, or `None` for no record. Sorted by key, each once.
 pub(crate) type KeyChanges = [(Key, Option<[u8; 32]>)];
 
-/// SHA-256 of a domain and two hashes. Gathered first: one call of the hasher is faster than three.
-fn hash_pair<const N: usize>(domain: &[u8], left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
-    let mut bytes = [0; N];
-    let (start, hashes) = bytes.split_at_mut(domain.len());
-    start.copy_from_slice(domain);
-    hashes[..32].copy_from_slice(left);
-    hashes[32..].copy_from_slice(right);
-    Sha256::digest(bytes).into()
+/// The first state of SHA-256 (FIPS 180-4, section 5.3.3).
+const SHA256_START: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
+/// SHA-256 of a domain and two hashes: two blocks whose padding is known. Without the hasher's buffer, which takes as long as the blocks.
+fn hash_pair(domain: &[u8], left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+    let length = domain.len() + 64;
+    let mut bytes = [0; 128];
+    bytes[..domain.len()].copy_from_slice(domain);
+    bytes[domain.len()..length - 32].copy_from_slice(left);
+    bytes[length - 32..length].copy_from_slice(right);
+    bytes[length] = 0x80;
+    bytes[120..].copy_from_slice(&(8 * length as u64).to_be_bytes());
+    let mut state = SHA256_START;
+    let (blocks, _) = bytes.as_chunks::<64>();
+    compress256(&mut state, blocks);
+    let mut hash = [0; 32];
+    for (bytes, word) in hash.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    hash
 }
 
 fn hash_leaf(key: &Key, value: &[u8; 32]) -> [u8; 32] {
-    hash_pair::<{ LEAF_DOMAIN.len() + 64 }>(LEAF_DOMAIN, key, value)
+    hash_pair(LEAF_DOMAIN, key, value)
 }
 
 pub(crate) fn hash_internal(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
-    hash_pair::<{ INTERNAL_DOMAIN.len() + 64 }>(INTERNAL_DOMAIN, left, right)
+    hash_pair(INTERNAL_DOMAIN, left, right)
 }
 
 /// The key of a path, or the hash of a value.
@@ -90,16 +112,18 @@ impl Node {
 /// Where the pages are: in the end, the database.
 pub(crate) trait Pages {
     /// Reads a page that was written before; the top page is empty until then.
-    fn load(&self, path: &PagePath) -> Result<Page, StoreError>;
+    fn load(&self, path: &PagePath) -> Result<Box<Page>, StoreError>;
+    /// As [`Pages::load`], of a page that is then given back to [`Pages::store`]: it need not be copied.
+    fn take(&mut self, path: &PagePath) -> Result<Box<Page>, StoreError>;
     /// Writes a page, or deletes it.
-    fn store(&mut self, path: PagePath, page: Option<Page>);
+    fn store(&mut self, path: PagePath, page: Option<Box<Page>>);
 }
 
 /// Applies some changes; the root after them.
 pub(crate) fn update(pages: &mut impl Pages, changes: &KeyChanges) -> Result<[u8; 32], StoreError> {
     let top = PagePath::TOP;
-    let page = pages.load(&top)?;
-    let page = update_page(pages, top, page, changes)?;
+    let mut page = pages.take(&top)?;
+    update_page(pages, top, &mut page, changes)?;
     let root = page.top().hash();
     pages.store(top, page.is_used().then_some(page));
     Ok(root)
@@ -113,16 +137,28 @@ pub(crate) fn root(pages: &impl Pages) -> Result<[u8; 32], StoreError> {
 fn update_page(
     pages: &mut impl Pages,
     path: PagePath,
-    mut page: Page,
+    page: &mut Page,
     changes: &KeyChanges,
-) -> Result<Page, StoreError> {
+) -> Result<(), StoreError> {
     for group in changes.chunk_by(|(a, _), (b, _)| path.slot(a) == path.slot(b)) {
         let slot = path.slot(&group[0].0);
         let node = page.slots()[slot];
         page.set(slot, update_node(pages, path.child(slot), node, group)?);
     }
     page.fold();
-    Ok(page)
+    Ok(())
+}
+
+/// What one change makes of a subtree of at most one record, where that leaves at most one.
+fn lone_after(node: Node, changes: &KeyChanges) -> Option<Node> {
+    let &[(key, change)] = changes else {
+        return None;
+    };
+    match node {
+        Node::Leaf { key: own, .. } if own != key && change.is_some() => None,
+        Node::Leaf { key: own, .. } if own != key => Some(node),
+        _ => Some(change.map_or(Node::Empty, |value| Node::Leaf { key, value })),
+    }
 }
 
 /// The subtree at `path` after some changes, all of them below it.
@@ -132,11 +168,12 @@ fn update_node(
     node: Node,
     changes: &KeyChanges,
 ) -> Result<Node, StoreError> {
-    let mut page = Page::EMPTY;
-    match node {
-        Node::Inner(_) => page = pages.load(&path)?,
-        // Up to one record before and after: no page needed.
+    let mut page = match node {
+        Node::Inner(_) => pages.take(&path)?,
         Node::Empty | Node::Leaf { .. } => {
+            if let Some(after) = lone_after(node, changes) {
+                return Ok(after);
+            }
             let mut after: BTreeMap<Key, [u8; 32]> = BTreeMap::new();
             if let Node::Leaf { key, value } = node {
                 after.insert(key, value);
@@ -154,12 +191,14 @@ fn update_node(
                     value: *value,
                 }));
             }
+            let mut page = Page::empty();
             if let Node::Leaf { key, .. } = node {
                 page.set(path.slot(&key), node);
             }
+            page
         }
-    }
-    let page = update_page(pages, path, page, changes)?;
+    };
+    update_page(pages, path, &mut page, changes)?;
     let folded = page.top();
     let kept = matches!(folded, Node::Inner(_));
     // A page that was not there before and is not needed now was never written.

@@ -188,6 +188,11 @@ impl<'a> LedgerView<'a> {
         record.transpose()
     }
 
+    /// Is there a record at a path?
+    pub fn has_record(&self, path: &str) -> Result<bool, StoreError> {
+        Ok(self.view.read(Family::Records, path.as_bytes())?.is_some())
+    }
+
     /// Up to `limit` records whose paths start with `prefix` and come after the path `after`, in the order of their paths' bytes.
     ///
     /// To page, pass the last path of the page before.
@@ -325,7 +330,7 @@ pub(crate) fn key_changes<'c>(
 /// The tree's pages over a view, with changes that are thrown away.
 struct Scratch<'v> {
     view: &'v dyn View,
-    pages: HashMap<PagePath, Option<Page>>,
+    pages: HashMap<PagePath, Option<Box<Page>>>,
 }
 
 impl<'v> Scratch<'v> {
@@ -336,14 +341,21 @@ impl<'v> Scratch<'v> {
 }
 
 impl Pages for Scratch<'_> {
-    fn load(&self, path: &PagePath) -> Result<Page, StoreError> {
+    fn load(&self, path: &PagePath) -> Result<Box<Page>, StoreError> {
         match self.pages.get(path) {
-            Some(page) => Ok(page.clone().unwrap_or(Page::EMPTY)),
+            Some(page) => Ok(page.clone().unwrap_or_else(Page::empty)),
             None => self.view.page(path),
         }
     }
 
-    fn store(&mut self, path: PagePath, page: Option<Page>) {
+    fn take(&mut self, path: &PagePath) -> Result<Box<Page>, StoreError> {
+        match self.pages.get_mut(path) {
+            Some(page) => Ok(page.take().unwrap_or_else(Page::empty)),
+            None => self.view.page(path),
+        }
+    }
+
+    fn store(&mut self, path: PagePath, page: Option<Box<Page>>) {
         self.pages.insert(path, page);
     }
 }

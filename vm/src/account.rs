@@ -1,7 +1,7 @@
 //! Credits: the records `credits/account/…`.
 
 use lyceum_protocol::{Credits, Seq};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::failure::{Failure, Stop};
 use crate::world::{World, WorldError};
@@ -29,9 +29,13 @@ impl Account {
     /// [`WorldError`] where the state cannot be read, or holds what is no account.
     pub fn load(world: &dyn World, owner: &str) -> Result<Self, WorldError> {
         let path = Self::path(owner);
-        let Some(record) = world.load(&path)? else {
+        let Some(text) = world.text(&path)? else {
             return Ok(Self::default());
         };
+        if let Some(account) = Self::read(&text) {
+            return Ok(account);
+        }
+        let record: Value = serde_json::from_str(&text).unwrap_or_default();
         let number = |name: &str| record.get(name).and_then(Value::as_u64);
         let broken = || WorldError(format!("{path} is no account"));
         Ok(Self {
@@ -44,15 +48,24 @@ impl Account {
         })
     }
 
+    /// Reads an account's record as it is written.
+    fn read(text: &str) -> Option<Self> {
+        let inner = text.strip_prefix("{\"balance\":")?.strip_suffix('}')?;
+        let (balance, seq) = inner.split_once(",\"seq\":")?;
+        Some(Self {
+            balance: Credits::new(balance.parse().ok()?).ok()?,
+            seq: Seq::new(seq.parse().ok()?).ok()?,
+        })
+    }
+
     /// Writes the account of `owner`.
     ///
     /// # Errors
     /// [`WorldError`] from the state.
     pub fn store(&self, world: &mut dyn World, owner: &str) -> Result<(), WorldError> {
-        world.store(
-            &Self::path(owner),
-            json!({"balance": self.balance.get(), "seq": self.seq.get()}),
-        )
+        let (balance, seq) = (self.balance, self.seq);
+        let record = format!("{{\"balance\":{balance},\"seq\":{seq}}}");
+        world.put(&Self::path(owner), record)
     }
 }
 

@@ -76,8 +76,8 @@ impl<'a, 'w> Host<'a, 'w> {
         for ((layout, _), record) in dirty {
             match record.content {
                 Content::Present(cells) => {
-                    let value = self.codec.record(&self.action.layouts[layout], &cells);
-                    self.journal.store(&record.path, value)?;
+                    let text = self.codec.record(&self.action.layouts[layout], &cells);
+                    self.journal.put(&record.path, text)?;
                 }
                 Content::Absent => self.journal.delete(&record.path)?,
                 Content::Unread => {}
@@ -153,18 +153,18 @@ impl<'a, 'w> Host<'a, 'w> {
 
     /// Whether there is such a record now; the state is asked at its first use. Adds to `gas`.
     fn present(&mut self, id: RecordId, gas: &mut u64) -> Result<bool, PortStop> {
-        let record = self.entry(id)?;
+        self.entry(id)?;
+        let record = self.records.get_mut(&id).expect("it was just put there");
         if matches!(record.content, Content::Unread) && record.existed.is_none() {
             *gas += gas::STATE_READ;
-            let path = record.path.clone();
-            let existed = self
-                .journal
-                .exists(&path)
-                .map_err(|error| self.stopped(error))?;
-            let record = self.entry(id)?;
-            record.existed = Some(existed);
-            if !existed {
-                record.content = Content::Absent;
+            match self.journal.exists(&record.path) {
+                Ok(existed) => {
+                    record.existed = Some(existed);
+                    if !existed {
+                        record.content = Content::Absent;
+                    }
+                }
+                Err(error) => return Err(self.stopped(error)),
             }
         }
         Ok(!matches!(self.records[&id].content, Content::Absent))
@@ -195,14 +195,13 @@ impl<'a, 'w> Host<'a, 'w> {
     fn read(&mut self, id: RecordId, gas: &mut u64) -> Result<(), Stop> {
         let record = self.records.get_mut(&id).expect("the caller made it");
         *gas += gas::STATE_READ;
-        let value = self.journal.load(&record.path)?;
-        record.existed = Some(value.is_some());
+        let text = self.journal.text(&record.path)?;
+        record.existed = Some(text.is_some());
         record.content = Content::Absent;
-        if let Some(value) = value {
-            self.codec.gas = 0;
-            let cells = self
-                .codec
-                .record_cells(&self.action.layouts[id.0], &id.1, &value);
+        if let Some(text) = text {
+            let layout = &self.action.layouts[id.0];
+            let cells = self.codec.stored_cells(layout, &id.1, &text);
+            let cells = cells.map_err(|error| WorldError(format!("{}: {error}", record.path)))?;
             *gas += self.codec.gas;
             let path = &record.path;
             record.content = Content::Present(cells.map_err(|problem| Failure::Record {

@@ -117,6 +117,7 @@ mod genesis;
 mod host;
 mod native;
 pub mod offline;
+mod plain_record;
 mod values;
 mod world;
 

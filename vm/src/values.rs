@@ -8,7 +8,14 @@ use lyceum_protocol::{Address, json};
 use serde_json::{Map, Value};
 
 use crate::contract::{CompiledAction, Kind, Layout, TEXT_BYTES_MAX};
+use crate::plain_record::{Members, Plain};
 use crate::{Cell, Modulus, Residue, gas};
+
+/// Room for most records' texts.
+const RECORD_BYTES_USUAL: usize = 160;
+
+/// So few texts are looked through one by one: most calls have no more, and a map costs more than it saves.
+const SCANNED_TEXTS_MAX: usize = 16;
 
 /// Texts by handle, and handles by text. Handles begin at 1, the action's literals come first; equal texts have equal
 /// handles, and no text has two.
@@ -17,7 +24,8 @@ pub(crate) struct Texts<'a> {
     literals: &'a [Arc<str>],
     literal_handles: &'a HashMap<Arc<str>, i64>,
     texts: Vec<Arc<str>>,
-    handles: HashMap<Arc<str>, i64>,
+    /// Where a text stands in `texts`; empty while they are few.
+    places: HashMap<Arc<str>, usize>,
 }
 
 impl<'a> Texts<'a> {
@@ -26,24 +34,35 @@ impl<'a> Texts<'a> {
             literals: &action.literals,
             literal_handles: &action.literal_handles,
             texts: Vec::new(),
-            handles: HashMap::new(),
+            places: HashMap::new(),
         }
     }
 
     pub(crate) fn handle(&mut self, text: &str) -> i64 {
-        if let Some(handle) = self
-            .literal_handles
-            .get(text)
-            .or_else(|| self.handles.get(text))
-        {
+        if let Some(handle) = self.literal_handles.get(text) {
             return *handle;
         }
-        let text: Arc<str> = text.into();
-        self.texts.push(text.clone());
-        let handle =
-            i64::try_from(self.literals.len() + self.texts.len()).expect("texts fit in memory");
-        self.handles.insert(text, handle);
-        handle
+        let is_scanned = self.texts.len() <= SCANNED_TEXTS_MAX;
+        let known = match is_scanned {
+            true => self.texts.iter().position(|known| **known == *text),
+            false => self.places.get(text).copied(),
+        };
+        if let Some(place) = known {
+            return self.handle_of(place);
+        }
+        self.texts.push(text.into());
+        let place = self.texts.len() - 1;
+        if self.texts.len() > SCANNED_TEXTS_MAX {
+            let first = if is_scanned { 0 } else { place };
+            let new = self.texts.iter().enumerate().skip(first);
+            self.places
+                .extend(new.map(|(place, text)| (text.clone(), place)));
+        }
+        self.handle_of(place)
+    }
+
+    fn handle_of(&self, place: usize) -> i64 {
+        i64::try_from(self.literals.len() + place + 1).expect("texts fit in memory")
     }
 
     /// The text of a handle; `""` for a number that is none, which no checked code makes.
@@ -184,8 +203,78 @@ impl<'a> Codec<'a> {
         }
     }
 
+    /// The cells of a stored record by its text; `gas` is what reading it costs. The inner error says why it is no record of that layout.
+    ///
+    /// # Errors
+    /// A text that is no JSON.
+    pub(crate) fn stored_cells(
+        &mut self,
+        layout: &Layout,
+        key: &[i64],
+        text: &str,
+    ) -> serde_json::Result<Result<Vec<Cell>, String>> {
+        self.gas = 0;
+        if let Some(members) = Members::of(text)
+            && let Some(cells) = self.plain_cells(layout, key, &members)
+        {
+            return Ok(Ok(cells));
+        }
+        self.gas = 0;
+        let record = serde_json::from_str(text)?;
+        Ok(self.record_cells(layout, key, &record))
+    }
+
+    /// The cells of a record whose members are plain and all as they should be: what [`Codec::record_cells`] gives, without a tree.
+    fn plain_cells(
+        &mut self,
+        layout: &Layout,
+        key: &[i64],
+        members: &Members<'_>,
+    ) -> Option<Vec<Cell>> {
+        if !layout.foreign && members.len() > layout.fields.len() {
+            return None;
+        }
+        let mut cells = Vec::with_capacity(layout.fields.len());
+        let mut found = 0;
+        for (i, (name, kind)) in layout.fields.iter().enumerate() {
+            let cell = match members.find(name) {
+                Some(member) => {
+                    found += 1;
+                    self.plain_cell(*kind, member)?
+                }
+                None => Cell::Open(key[layout.key.iter().position(|field| *field == i)?]),
+            };
+            cells.push(cell);
+        }
+        let is_known = layout.foreign || found == members.len();
+        let mut parts = layout.key.iter().zip(key);
+        let is_keyed = parts.all(|(field, part)| cells[*field] == Cell::Open(*part));
+        (is_known && is_keyed && self.check_units(&cells).is_ok()).then_some(cells)
+    }
+
+    fn plain_cell(&mut self, kind: Kind, member: Plain<'_>) -> Option<Cell> {
+        match (kind, member) {
+            (Kind::Int, Plain::Integer(value)) => {
+                self.gas += gas::VALUE;
+                Some(Cell::Open(value))
+            }
+            (Kind::Bool, Plain::Bool(value)) => {
+                self.gas += gas::VALUE;
+                Some(Cell::Open(value.into()))
+            }
+            (Kind::Text | Kind::Wallet, Plain::Text(text)) => {
+                if kind == Kind::Wallet && !text.is_empty() {
+                    Address::from_str(text).ok()?;
+                }
+                self.gas += gas::VALUE;
+                self.text(text).ok().map(Cell::Open)
+            }
+            _ => None,
+        }
+    }
+
     /// The cells of a stored record. The path gives the key, so a foreign record need not store it.
-    pub(crate) fn record_cells(
+    fn record_cells(
         &mut self,
         layout: &Layout,
         key: &[i64],
@@ -227,14 +316,32 @@ impl<'a> Codec<'a> {
         Ok(cells)
     }
 
-    /// The record of some cells.
-    pub(crate) fn record(&self, layout: &Layout, cells: &[Cell]) -> Value {
-        let fields = layout.fields.iter().zip(cells);
-        Value::Object(
-            fields
-                .map(|((name, kind), cell)| (name.clone(), self.value(*kind, cell)))
-                .collect(),
-        )
+    /// The record of some cells, in canonical JSON: a layout's fields are in the order of their names, which are ASCII.
+    pub(crate) fn record(&self, layout: &Layout, cells: &[Cell]) -> String {
+        debug_assert!(layout.fields.is_sorted_by(|(a, _), (b, _)| a < b));
+        let mut out = String::with_capacity(RECORD_BYTES_USUAL);
+        out.push('{');
+        for ((name, kind), cell) in layout.fields.iter().zip(cells) {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            json::write_text(name, &mut out);
+            out.push(':');
+            self.write_value(*kind, cell, &mut out);
+        }
+        out.push('}');
+        out
+    }
+
+    fn write_value(&self, kind: Kind, cell: &Cell, out: &mut String) {
+        let open = cell.open().unwrap_or_default();
+        match kind {
+            Kind::Int => out.push_str(&open.to_string()),
+            Kind::Text | Kind::Wallet => json::write_text(self.texts.text(open), out),
+            Kind::Bool | Kind::Json | Kind::Cipher => {
+                out.push_str(&json::canonical(&self.value(kind, cell)));
+            }
+        }
     }
 
     /// The cells of a parameter that is a whole record; a field left out is its type's zero.
@@ -286,5 +393,31 @@ fn integers_only(value: &Value) -> bool {
         Value::Array(items) => items.iter().all(integers_only),
         Value::Object(members) => members.values().all(integers_only),
         Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_texts_have_equal_handles_however_many_there_are() {
+        let literals: [Arc<str>; 2] = ["a".into(), "b".into()];
+        let literal_handles = HashMap::from([("a".into(), 1), ("b".into(), 2)]);
+        let mut texts = Texts {
+            literals: &literals,
+            literal_handles: &literal_handles,
+            texts: Vec::new(),
+            places: HashMap::new(),
+        };
+        assert_eq!((texts.handle("b"), texts.text(2)), (2, "b"));
+        for round in 0..2 {
+            for i in 0..3 * SCANNED_TEXTS_MAX {
+                let (text, want) = (format!("t{i}"), i as i64 + 3);
+                assert_eq!(texts.handle(&text), want, "{round}");
+                assert_eq!(texts.text(want), text);
+            }
+        }
+        assert_eq!(texts.text(0), "");
     }
 }

@@ -1,5 +1,7 @@
 //! The state as contracts see it: records by path, and the journals that make a transaction all or nothing.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -12,23 +14,40 @@ use sha2::{Digest, Sha256};
 #[error("state: {0}")]
 pub struct WorldError(pub String);
 
-/// Records by path (`CONTRACT/RECORD/KEY`); each record is a JSON object.
+/// Records by path (`CONTRACT/RECORD/KEY`); each record is a JSON object, and stands here as its canonical text (RFC 8785): nearly every call
+/// reads and writes some, so they pass through without being made into trees.
 ///
 /// A contract's remaining effects need no method of their own: events go into the receipt, and credits are the records
 /// `credits/account/…`.
 pub trait World {
-    /// The record at `path`.
+    /// The text of the record at `path`.
     ///
     /// # Errors
     /// [`WorldError`] where the state cannot be read; so too below.
-    fn load(&self, path: &str) -> Result<Option<Value>, WorldError>;
+    fn text(&self, path: &str) -> Result<Option<Cow<'_, str>>, WorldError>;
+
+    /// Puts a record by its canonical text, replacing what is there.
+    ///
+    /// # Errors
+    /// [`WorldError`].
+    fn put(&mut self, path: &str, record: String) -> Result<(), WorldError>;
+
+    /// The record at `path`, as a tree.
+    ///
+    /// # Errors
+    /// [`WorldError`], also where the state holds what is not JSON.
+    fn load(&self, path: &str) -> Result<Option<Value>, WorldError> {
+        let text = self.text(path)?;
+        let record = text.map(|text| serde_json::from_str(&text)).transpose();
+        record.map_err(|error| WorldError(format!("{path}: {error}")))
+    }
 
     /// Whether there is a record at `path`.
     ///
     /// # Errors
     /// [`WorldError`].
     fn exists(&self, path: &str) -> Result<bool, WorldError> {
-        Ok(self.load(path)?.is_some())
+        Ok(self.text(path)?.is_some())
     }
 
     /// How many records have a path that begins with `prefix`, which is `CONTRACT/RECORD/`.
@@ -41,7 +60,9 @@ pub trait World {
     ///
     /// # Errors
     /// [`WorldError`].
-    fn store(&mut self, path: &str, record: Value) -> Result<(), WorldError>;
+    fn store(&mut self, path: &str, record: Value) -> Result<(), WorldError> {
+        self.put(path, canonical(&record))
+    }
 
     /// Removes a record, if it is there.
     ///
@@ -57,7 +78,7 @@ pub trait World {
     /// [`WorldError`].
     fn definition_hash(&self, contract: &str) -> Result<Option<[u8; 32]>, WorldError> {
         Ok(self
-            .load(&definition_path(contract))?
+            .text(&definition_path(contract))?
             .map(|definition| record_hash(&definition)))
     }
 }
@@ -70,14 +91,14 @@ pub fn definition_path(contract: &str) -> String {
 /// What the path of every contract's definition begins with.
 pub const DEFINITIONS: &str = "contracts/definition/";
 
-fn record_hash(record: &Value) -> [u8; 32] {
-    Sha256::digest(canonical(record).as_bytes()).into()
+fn record_hash(record: &str) -> [u8; 32] {
+    Sha256::digest(record.as_bytes()).into()
 }
 
 /// A world in memory, for tests, tools and simulations.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryWorld {
-    records: BTreeMap<String, Value>,
+    records: BTreeMap<String, String>,
     definitions: BTreeMap<String, [u8; 32]>,
 }
 
@@ -94,9 +115,18 @@ impl MemoryWorld {
         Self::default()
     }
 
-    /// All records, in the order of their paths.
-    pub fn records(&self) -> &BTreeMap<String, Value> {
+    /// The canonical texts of all records, in the order of their paths.
+    pub fn texts(&self) -> &BTreeMap<String, String> {
         &self.records
+    }
+
+    /// All records, in the order of their paths.
+    pub fn records(&self) -> BTreeMap<String, Value> {
+        let tree = |text: &String| serde_json::from_str(text).unwrap_or_default();
+        let records = self.records.iter();
+        records
+            .map(|(path, text)| (path.clone(), tree(text)))
+            .collect()
     }
 }
 
@@ -104,14 +134,14 @@ impl FromIterator<(String, Value)> for MemoryWorld {
     fn from_iter<T: IntoIterator<Item = (String, Value)>>(records: T) -> Self {
         let mut world = Self::new();
         for (path, record) in records {
-            world.insert(&path, record);
+            world.insert(&path, canonical(&record));
         }
         world
     }
 }
 
 impl MemoryWorld {
-    fn insert(&mut self, path: &str, record: Value) {
+    fn insert(&mut self, path: &str, record: String) {
         if let Some(contract) = path.strip_prefix(DEFINITIONS) {
             self.definitions
                 .insert(contract.to_owned(), record_hash(&record));
@@ -121,8 +151,9 @@ impl MemoryWorld {
 }
 
 impl World for MemoryWorld {
-    fn load(&self, path: &str) -> Result<Option<Value>, WorldError> {
-        Ok(self.records.get(path).cloned())
+    fn text(&self, path: &str) -> Result<Option<Cow<'_, str>>, WorldError> {
+        let record = self.records.get(path);
+        Ok(record.map(|record| Cow::Borrowed(record.as_str())))
     }
 
     fn exists(&self, path: &str) -> Result<bool, WorldError> {
@@ -138,7 +169,7 @@ impl World for MemoryWorld {
             .count() as u64)
     }
 
-    fn store(&mut self, path: &str, record: Value) -> Result<(), WorldError> {
+    fn put(&mut self, path: &str, record: String) -> Result<(), WorldError> {
         self.insert(path, record);
         Ok(())
     }
@@ -164,10 +195,21 @@ pub struct Journal<'a> {
     changes: BTreeMap<String, Change>,
 }
 
-/// A path's record now, `None` for a deleted one, and whether there was one below.
+/// A path's record now, `None` for a deleted one, and whether there was one below, where that was asked.
 struct Change {
-    existed: bool,
-    now: Option<Value>,
+    existed: Cell<Option<bool>>,
+    now: Option<String>,
+}
+
+impl Change {
+    fn existed(&self, below: &dyn World, path: &str) -> Result<bool, WorldError> {
+        if let Some(existed) = self.existed.get() {
+            return Ok(existed);
+        }
+        let existed = below.exists(path)?;
+        self.existed.set(Some(existed));
+        Ok(existed)
+    }
 }
 
 impl<'a> Journal<'a> {
@@ -186,32 +228,30 @@ impl<'a> Journal<'a> {
     pub fn commit(self) -> Result<(), WorldError> {
         for (path, change) in self.changes {
             match change.now {
-                Some(record) => self.below.store(&path, record)?,
-                None if change.existed => self.below.delete(&path)?,
-                None => {}
+                Some(record) => self.below.put(&path, record)?,
+                None => self.below.delete(&path)?,
             }
         }
         Ok(())
     }
 
-    fn change(&mut self, path: &str, now: Option<Value>) -> Result<(), WorldError> {
+    fn change(&mut self, path: &str, now: Option<String>) {
         match self.changes.get_mut(path) {
             Some(change) => change.now = now,
             None => {
-                let existed = self.below.exists(path)?;
+                let existed = Cell::new(None);
                 self.changes
                     .insert(path.to_owned(), Change { existed, now });
             }
         }
-        Ok(())
     }
 }
 
 impl World for Journal<'_> {
-    fn load(&self, path: &str) -> Result<Option<Value>, WorldError> {
+    fn text(&self, path: &str) -> Result<Option<Cow<'_, str>>, WorldError> {
         match self.changes.get(path) {
-            Some(change) => Ok(change.now.clone()),
-            None => self.below.load(path),
+            Some(change) => Ok(change.now.as_deref().map(Cow::Borrowed)),
+            None => self.below.text(path),
         }
     }
 
@@ -227,18 +267,21 @@ impl World for Journal<'_> {
         let from = self
             .changes
             .range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
-        for (_, change) in from.take_while(|(path, _)| path.starts_with(prefix)) {
-            count = count + u64::from(change.now.is_some()) - u64::from(change.existed);
+        for (path, change) in from.take_while(|(path, _)| path.starts_with(prefix)) {
+            let existed = change.existed(self.below, path)?;
+            count = count + u64::from(change.now.is_some()) - u64::from(existed);
         }
         Ok(count)
     }
 
-    fn store(&mut self, path: &str, record: Value) -> Result<(), WorldError> {
-        self.change(path, Some(record))
+    fn put(&mut self, path: &str, record: String) -> Result<(), WorldError> {
+        self.change(path, Some(record));
+        Ok(())
     }
 
     fn delete(&mut self, path: &str) -> Result<(), WorldError> {
-        self.change(path, None)
+        self.change(path, None);
+        Ok(())
     }
 
     fn definition_hash(&self, contract: &str) -> Result<Option<[u8; 32]>, WorldError> {
@@ -246,7 +289,7 @@ impl World for Journal<'_> {
         if !self.changes.is_empty()
             && let Some(change) = self.changes.get(&definition_path(contract))
         {
-            return Ok(change.now.as_ref().map(record_hash));
+            return Ok(change.now.as_deref().map(record_hash));
         }
         self.below.definition_hash(contract)
     }

@@ -1,9 +1,10 @@
 //! What a transaction would do now: a run of it here, over the state that a node shows.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use lyceum_protocol::{Address, Gas, Height, Timestamp, TxBody};
+use lyceum_protocol::{Address, Gas, Height, Timestamp, TxBody, json};
 use lyceum_vm::{CallContext, Executor, Receipt, World, WorldError};
 use serde_json::Value;
 
@@ -65,27 +66,27 @@ fn genesis_contracts(source: &Source) -> anyhow::Result<Vec<String>> {
 struct ShownWorld<'a> {
     source: &'a Source,
     /// What was read.
-    records: RefCell<BTreeMap<String, Option<Value>>>,
-    changes: BTreeMap<String, Option<Value>>,
+    records: RefCell<BTreeMap<String, Option<String>>>,
+    changes: BTreeMap<String, Option<String>>,
 }
 
 impl World for ShownWorld<'_> {
-    fn load(&self, path: &str) -> Result<Option<Value>, WorldError> {
+    fn text(&self, path: &str) -> Result<Option<Cow<'_, str>>, WorldError> {
         if let Some(changed) = self.changes.get(path) {
-            return Ok(changed.clone());
+            return Ok(changed.as_deref().map(Cow::Borrowed));
         }
         if let Some(read) = self.records.borrow().get(path) {
-            return Ok(read.clone());
+            return Ok(read.clone().map(Cow::Owned));
         }
         let parts: Vec<_> = path.splitn(3, '/').map(segment).collect();
         let found = self
             .source
             .find(&format!("/api/v1/state/{}", parts.join("/")));
         let found = found.map_err(|error| WorldError(format!("{error:#}")))?;
-        let record = found.map(|found| found["record"].clone());
+        let record = found.map(|found| json::canonical(&found["record"]));
         let mut records = self.records.borrow_mut();
         records.insert(path.to_owned(), record.clone());
-        Ok(record)
+        Ok(record.map(Cow::Owned))
     }
 
     fn count(&self, prefix: &str) -> Result<u64, WorldError> {
@@ -124,14 +125,14 @@ impl World for ShownWorld<'_> {
         Ok(count)
     }
 
-    fn store(&mut self, path: &str, record: Value) -> Result<(), WorldError> {
-        self.load(path)?;
+    fn put(&mut self, path: &str, record: String) -> Result<(), WorldError> {
+        self.text(path)?;
         self.changes.insert(path.to_owned(), Some(record));
         Ok(())
     }
 
     fn delete(&mut self, path: &str) -> Result<(), WorldError> {
-        self.load(path)?;
+        self.text(path)?;
         self.changes.insert(path.to_owned(), None);
         Ok(())
     }

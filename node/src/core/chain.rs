@@ -1,7 +1,9 @@
 //! The chain: which blocks are accepted, which of them are the main chain, and what the state is.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use lyceum_protocol::{
@@ -13,7 +15,6 @@ use lyceum_storage::{
     Batch, ConnectBlock, Durability, StateChanges, Store, StoreError, Tip, state_root_of,
 };
 use lyceum_vm::{Executor, GenesisError, MemoryWorld, Receipt, WorldError, genesis};
-use serde_json::json;
 
 use super::execute::{BlockSite, ExecuteError, execute_block};
 use super::state_world::StateWorld;
@@ -22,6 +23,7 @@ mod announced;
 mod context;
 mod lines;
 mod orphans;
+mod part;
 mod run;
 mod segment;
 mod template;
@@ -30,6 +32,7 @@ use context::parent_context;
 pub use lines::{LineRuns, LinesError, RUN_BYTES, RUN_LINES};
 use orphans::Orphans;
 pub use orphans::{ORPHAN_BYTES_MAX, ORPHANS_MAX};
+pub use part::{PART_BYTES, PartError, SegmentPart};
 pub use run::{CheckedRun, ImportRun, RunChecker};
 pub use template::Template;
 
@@ -97,9 +100,6 @@ pub enum ChainError {
     /// The state can't be read or written.
     #[error(transparent)]
     World(#[from] WorldError),
-    /// A file of blocks can't be read as such.
-    #[error(transparent)]
-    Lines(#[from] LinesError),
 }
 
 impl Chain {
@@ -303,12 +303,14 @@ impl Chain {
         Ok(sealed)
     }
 
-    /// Puts a damaged segment's text back.
+    /// Puts a damaged segment's text back, from a file.
     ///
     /// # Errors
     /// [`ChainError::Store`], also where the text is not the segment's.
-    pub fn restore_segment(&mut self, index: SegmentIndex, text: &[u8]) -> Result<(), ChainError> {
-        Ok(self.store.restore_segment(index, &mut &*text)?)
+    pub fn restore_segment(&mut self, index: SegmentIndex, file: &Path) -> Result<(), ChainError> {
+        let text = File::open(file);
+        let mut text = text.map_err(|source| StoreError::io(file, source))?;
+        Ok(self.store.restore_segment(index, &mut text)?)
     }
 
     /// Closes the store cleanly.
@@ -324,8 +326,8 @@ impl Chain {
 fn genesis_changes(spec: &ChainSpec) -> Result<StateChanges, ChainError> {
     let mut world = MemoryWorld::new();
     genesis(spec, &mut world)?;
-    let records = world.records().iter();
-    let records = records.map(|(path, record)| (path.clone(), Some(json::canonical(record))));
+    let records = world.texts().iter();
+    let records = records.map(|(path, record)| (path.clone(), Some(record.clone())));
     Ok(records.collect())
 }
 
@@ -453,16 +455,26 @@ fn connect_block(
     Ok(Ok(()))
 }
 
+/// Room for most receipts.
+const RECEIPT_BYTES_USUAL: usize = 192;
+
 /// A receipt as it is stored and shown: a JSON object.
 fn encode_receipt(receipt: &Receipt) -> Vec<u8> {
-    let events = receipt.events.iter();
-    let events = events.map(|event| json!({"event": event.event, "data": event.data}));
-    let receipt = json!({
-        "ok": receipt.ok(),
-        "error": receipt.error(),
-        "gas": receipt.gas,
-        "steps": receipt.steps,
-        "events": events.collect::<Vec<_>>(),
-    });
-    receipt.to_string().into_bytes()
+    let mut out = String::with_capacity(RECEIPT_BYTES_USUAL);
+    out.push_str("{\"error\":");
+    match receipt.error() {
+        Some(error) => json::write_text(&error, &mut out),
+        None => out.push_str("null"),
+    }
+    out.push_str(",\"events\":[");
+    for (i, event) in receipt.events.iter().enumerate() {
+        out.push_str(if i > 0 { ",{\"data\":" } else { "{\"data\":" });
+        json::write_canonical(&event.data, &mut out);
+        out.push_str(",\"event\":");
+        json::write_text(&event.event, &mut out);
+        out.push('}');
+    }
+    let (gas, ok, steps) = (receipt.gas, receipt.ok(), receipt.steps);
+    out.push_str(&format!("],\"gas\":{gas},\"ok\":{ok},\"steps\":{steps}}}"));
+    out.into_bytes()
 }

@@ -11,7 +11,7 @@ use lyceum_protocol::{
     TxId,
 };
 
-use super::chain::Template;
+use super::chain::{PartError, SegmentPart, Template};
 use super::mempool::{DropCause, MempoolError};
 use super::wire::{Request, Response};
 use crate::network::{GossipVerdict, ReplyId, RequestFailure, RequestId, Topic};
@@ -101,12 +101,14 @@ pub enum Event {
         /// Whose fault it was.
         culprits: Vec<SocketAddr>,
     },
-    /// The text of a pulled segment: the end of an [`Action::ReadSegment`]; `None` where it can't be read.
-    SegmentText {
+    /// The next lines of a pulled segment: the end of an [`Action::ReadSegment`].
+    SegmentPart {
         /// Which.
         index: SegmentIndex,
-        /// Its text.
-        text: Option<Vec<u8>>,
+        /// Where the lines start in its text.
+        offset: u64,
+        /// The lines, checked by what can be asked of each alone; none at the end.
+        part: Result<SegmentPart, PartError>,
     },
     /// A sealed segment's file is damaged.
     SegmentDamaged(SegmentIndex),
@@ -214,12 +216,14 @@ pub enum Action {
     },
     /// Stop pulling it.
     CancelFetch(SegmentIndex),
-    /// Read a pulled segment's text.
+    /// Read and check the next lines of a pulled segment: some [`PART_BYTES`](super::PART_BYTES) of them, and at least one.
     ReadSegment {
         /// Which.
         index: SegmentIndex,
         /// Where it lies.
         file: PathBuf,
+        /// Where the lines start in it.
+        offset: u64,
     },
     /// A pulled segment's file is of no more use.
     DeleteFetched(PathBuf),

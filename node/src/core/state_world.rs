@@ -1,26 +1,28 @@
 //! The ledger's state as contracts see it, with the changes of one block on top.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
-use lyceum_protocol::{BlockHash, json};
+use lyceum_protocol::BlockHash;
 use lyceum_storage::{LedgerView, StateChanges, StoreError};
 use lyceum_vm::{DEFINITIONS, World, WorldError, definition_path};
-use serde_json::Value;
 
 /// A block's changes over a view of the ledger.
 pub struct StateWorld<'v> {
     view: &'v LedgerView<'v>,
-    changes: BTreeMap<String, Change>,
+    /// By `CONTRACT/RECORD/`, which is what is counted, then by path.
+    changes: HashMap<String, HashMap<String, Change>>,
     /// Whether a definition is among the changes.
     has_new_definitions: bool,
     /// The hashes of definitions as the view has them: every call asks.
     definitions: RefCell<HashMap<String, Option<[u8; 32]>>>,
 }
 
+/// A record now, `None` where it is deleted, and whether the view has one, where that was asked.
 struct Change {
-    existed: bool,
-    now: Option<Value>,
+    existed: Cell<Option<bool>>,
+    now: Option<String>,
 }
 
 impl<'v> StateWorld<'v> {
@@ -28,33 +30,55 @@ impl<'v> StateWorld<'v> {
     pub fn new(view: &'v LedgerView<'v>) -> Self {
         Self {
             view,
-            changes: BTreeMap::new(),
+            changes: HashMap::new(),
             has_new_definitions: false,
             definitions: RefCell::default(),
         }
     }
 
-    /// The changed records, in canonical JSON.
+    /// The changed records, in canonical JSON. A record that was put and deleted again is among them, as deleted.
     pub fn into_changes(self) -> StateChanges {
-        let changes = self.changes.into_iter();
-        let changes = changes.filter(|(_, change)| change.existed || change.now.is_some());
-        changes
-            .map(|(path, change)| (path, change.now.as_ref().map(json::canonical)))
-            .collect()
+        let changes = self.changes.into_values().flatten();
+        changes.map(|(path, change)| (path, change.now)).collect()
     }
 
-    fn change(&mut self, path: &str, now: Option<Value>) -> Result<(), WorldError> {
-        match self.changes.get_mut(path) {
+    fn changed(&self, path: &str) -> Option<&Change> {
+        self.changes.get(prefix(path))?.get(path)
+    }
+
+    fn change(&mut self, path: &str, now: Option<String>) {
+        let prefix = prefix(path);
+        if !self.changes.contains_key(prefix) {
+            self.changes.insert(prefix.to_owned(), HashMap::new());
+        }
+        let Some(changes) = self.changes.get_mut(prefix) else {
+            return;
+        };
+        match changes.get_mut(path) {
             Some(change) => change.now = now,
             None => {
-                let existed = self.view.record(path).map_err(failed)?.is_some();
-                let change = Change { existed, now };
-                self.changes.insert(path.to_owned(), change);
+                let existed = Cell::new(None);
+                changes.insert(path.to_owned(), Change { existed, now });
                 self.has_new_definitions |= path.starts_with(DEFINITIONS);
             }
         }
-        Ok(())
     }
+
+    /// Does the view have this record?
+    fn existed(&self, path: &str, change: &Change) -> Result<bool, WorldError> {
+        if let Some(existed) = change.existed.get() {
+            return Ok(existed);
+        }
+        let existed = self.view.has_record(path).map_err(failed)?;
+        change.existed.set(Some(existed));
+        Ok(existed)
+    }
+}
+
+/// The path's `CONTRACT/RECORD/`; of what is no path, all of it.
+fn prefix(path: &str) -> &str {
+    let second = path.match_indices('/').nth(1);
+    second.map_or(path, |(at, _)| &path[..=at])
 }
 
 fn failed(error: StoreError) -> WorldError {
@@ -67,46 +91,45 @@ fn hash(record: &str) -> [u8; 32] {
 }
 
 impl World for StateWorld<'_> {
-    fn load(&self, path: &str) -> Result<Option<Value>, WorldError> {
-        if let Some(change) = self.changes.get(path) {
-            return Ok(change.now.clone());
+    fn text(&self, path: &str) -> Result<Option<Cow<'_, str>>, WorldError> {
+        if let Some(change) = self.changed(path) {
+            return Ok(change.now.as_deref().map(Cow::Borrowed));
         }
         let record = self.view.record(path).map_err(failed)?;
-        let parse = |text: String| serde_json::from_str(&text);
-        let record = record.map(parse).transpose();
-        record.map_err(|error| WorldError(format!("{path}: {error}")))
+        Ok(record.map(Cow::Owned))
     }
 
     fn exists(&self, path: &str) -> Result<bool, WorldError> {
-        match self.changes.get(path) {
+        match self.changed(path) {
             Some(change) => Ok(change.now.is_some()),
-            None => Ok(self.view.record(path).map_err(failed)?.is_some()),
+            None => self.view.has_record(path).map_err(failed),
         }
     }
 
     fn count(&self, prefix: &str) -> Result<u64, WorldError> {
-        let before = self.view.count(prefix).map_err(failed)?;
-        let changes = self.changes.range(prefix.to_owned()..);
-        let changes = changes.take_while(|(path, _)| path.starts_with(prefix));
-        Ok(changes.fold(before, |count, (_, change)| {
-            count + u64::from(change.now.is_some()) - u64::from(change.existed)
-        }))
+        let mut count = self.view.count(prefix).map_err(failed)?;
+        for (path, change) in self.changes.get(prefix).into_iter().flatten() {
+            let existed = self.existed(path, change)?;
+            count = count + u64::from(change.now.is_some()) - u64::from(existed);
+        }
+        Ok(count)
     }
 
-    fn store(&mut self, path: &str, record: Value) -> Result<(), WorldError> {
-        self.change(path, Some(record))
+    fn put(&mut self, path: &str, record: String) -> Result<(), WorldError> {
+        self.change(path, Some(record));
+        Ok(())
     }
 
     fn delete(&mut self, path: &str) -> Result<(), WorldError> {
-        self.change(path, None)
+        self.change(path, None);
+        Ok(())
     }
 
     fn definition_hash(&self, contract: &str) -> Result<Option<[u8; 32]>, WorldError> {
         if self.has_new_definitions
-            && let Some(change) = self.changes.get(&definition_path(contract))
+            && let Some(change) = self.changed(&definition_path(contract))
         {
-            let record = change.now.as_ref().map(json::canonical);
-            return Ok(record.map(|record| hash(&record)));
+            return Ok(change.now.as_deref().map(hash));
         }
         if let Some(known) = self.definitions.borrow().get(contract) {
             return Ok(*known);

@@ -118,6 +118,7 @@ impl Core {
         let damaged = core.chain.store().report().damaged_segments.iter();
         core.damaged = damaged.map(|segment| segment.index).collect();
         core.follow_seals()?;
+        core.resume_segment()?;
         let actions = std::mem::take(&mut core.actions);
         Ok((core, actions.into()))
     }
@@ -157,7 +158,11 @@ impl Core {
                 failure,
                 culprits,
             } => self.fetch_failed(index, failure, &culprits),
-            Event::SegmentText { index, text } => self.segment_text(index, text)?,
+            Event::SegmentPart {
+                index,
+                offset,
+                part,
+            } => self.segment_part(index, offset, part)?,
             Event::SegmentDamaged(index) => self.segment_damaged(index),
             Event::TorrentListening(address) => self.torrent = Some(address),
             Event::Submit { reply, token } => self.submit(reply, &token)?,

@@ -48,7 +48,8 @@ pub(super) struct Sync {
     failures: BTreeMap<SegmentIndex, u32>,
     searches: Searches,
     files: BTreeMap<SegmentIndex, Pulled>,
-    reading: Option<SegmentIndex>,
+    /// The part of a segment that is being read: which, and from where.
+    reading: Option<(SegmentIndex, u64)>,
     import: Option<Import>,
     /// Heights below this come by `Blocks`, though they are in segments.
     blocks_until: u64,
@@ -63,10 +64,12 @@ struct KnownBoundary {
 }
 
 /// A segment that was pulled whole, and is not sealed here yet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pulled {
     file: PathBuf,
     from: Vec<PeerId>,
+    /// The file lies with the sealed ones: the chain has taken it over.
+    is_adopted: bool,
 }
 
 impl Sync {
@@ -84,9 +87,10 @@ impl Sync {
         self.files.keys().copied()
     }
 
-    /// Forgets the file of a pulled segment: it is of no more use.
+    /// Forgets a pulled segment; its file, where that is of no more use.
     pub(super) fn forget_file(&mut self, index: SegmentIndex) -> Option<PathBuf> {
-        self.files.remove(&index).map(|pulled| pulled.file)
+        let pulled = self.files.remove(&index)?;
+        (!pulled.is_adopted).then_some(pulled.file)
     }
 
     /// A question has no answer any more.
@@ -107,7 +111,7 @@ impl Core {
     pub(super) fn sync_step(&mut self) -> Result<(), ChainError> {
         self.import_some()?;
         self.choose_target()?;
-        self.start_reading();
+        self.start_reading()?;
         self.advance_fetches();
         self.ask_boundaries();
         self.start_fetches()?;
@@ -226,18 +230,21 @@ impl Core {
         // Those that are on the main chain wait to be sealed.
         let files: Vec<_> = self.sync.files().filter(|index| *index >= next).collect();
         for index in files {
-            self.drop_file(index);
+            self.drop_file(index)?;
         }
         self.follow_seals()
     }
 
     /// Lets go of a pulled segment.
-    pub(super) fn drop_file(&mut self, index: SegmentIndex) {
-        if let Some(file) = self.sync.forget_file(index) {
+    pub(super) fn drop_file(&mut self, index: SegmentIndex) -> Result<(), ChainError> {
+        if let Some(pulled) = self.sync.files.remove(&index) {
             if index.get() >= self.sealed.len() as u64 {
                 self.act(Action::Unregister(index));
             }
-            self.act(Action::DeleteFetched(file));
+            match pulled.is_adopted {
+                true => self.abandon(index)?,
+                false => self.act(Action::DeleteFetched(pulled.file)),
+            }
         }
         if self
             .sync
@@ -247,6 +254,7 @@ impl Core {
         {
             self.sync.import = None;
         }
+        Ok(())
     }
 
     fn follow_phase(&mut self) {

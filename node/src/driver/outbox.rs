@@ -1,7 +1,10 @@
 //! What the core asks for, done.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lyceum_protocol::{ChainSpec, SegmentIndex, segment_file_name};
@@ -9,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-use crate::core::{Action, Event};
+use crate::core::{Action, Event, PART_BYTES, PartError, RunChecker};
 use crate::metrics::Metrics;
 use crate::miner::MinerThreads;
 use crate::network::{NetworkCommand, NetworkSender, RequestFailure};
@@ -28,6 +31,8 @@ pub(super) struct Outbox {
     pub(super) segments: Option<PathBuf>,
     /// Where ends of file work go.
     pub(super) files: mpsc::Sender<Event>,
+    /// Checks what is read of pulled segments.
+    pub(super) checker: RunChecker,
     /// Runs file work on its blocking threads.
     pub(super) runtime: Handle,
     /// Attempts of the miner that are counted already.
@@ -83,7 +88,11 @@ impl Outbox {
                     miner.pause();
                 }
             }
-            Action::ReadSegment { index, file } => self.read_segment(index, file),
+            Action::ReadSegment {
+                index,
+                file,
+                offset,
+            } => self.read_segment(index, file, offset),
             Action::DeleteFetched(file) => self.delete(file),
             other => return self.perform_torrent(other, own),
         }
@@ -154,16 +163,22 @@ impl Outbox {
         }
     }
 
-    fn read_segment(&self, index: SegmentIndex, file: PathBuf) {
-        let files = self.files.clone();
+    fn read_segment(&self, index: SegmentIndex, file: PathBuf, offset: u64) {
+        let (files, checker) = (self.files.clone(), self.checker.clone());
+        let bytes = PART_BYTES.max(self.spec.max_block_bytes as usize + 1);
         self.runtime.spawn_blocking(move || {
-            let text = std::fs::read(&file);
-            if let Err(error) = &text {
+            let text = read_lines(&file, offset, bytes).map_err(|error| {
                 warn!(file = %file.display(), %error, "a pulled segment can't be read");
-            }
-            let text = text.ok();
+                PartError::Unreadable
+            });
+            let part = text.and_then(|text| checker.check_part(text));
+            let event = Event::SegmentPart {
+                index,
+                offset,
+                part,
+            };
             // Where nobody listens, the node has stopped.
-            let _ = files.blocking_send(Event::SegmentText { index, text });
+            let _ = files.blocking_send(event);
         });
     }
 
@@ -174,4 +189,16 @@ impl Outbox {
             }
         });
     }
+}
+
+/// The whole lines from an offset on that stand in some bytes of a file; where that is not even one, the bytes as they are.
+fn read_lines(file: &Path, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    let file = File::open(file)?;
+    let left = file.metadata()?.len().saturating_sub(offset);
+    let mut text = vec![0; bytes.min(usize::try_from(left).unwrap_or(usize::MAX))];
+    file.read_exact_at(&mut text, offset)?;
+    if let Some(end) = text.iter().rposition(|byte| *byte == b'\n') {
+        text.truncate(end + 1);
+    }
+    Ok(text)
 }

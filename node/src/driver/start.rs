@@ -136,6 +136,7 @@ fn start_core(
         .map(|miner| Address::from_bytes(miner.key.public()));
     let core_config = core_config(config, payee, torrents.is_some())?;
     let (reader, segments) = (chain.store().reader(), chain.store().segments_folder());
+    let checker = chain.run_checker();
     let (core, first) = Core::new(chain, &core_config, clock::now())?;
     let (standing_sender, standing) = watch::channel(core.standing(0.0, 0)?);
 
@@ -168,6 +169,7 @@ fn start_core(
         miner,
         segments,
         files: files_sender,
+        checker,
         runtime: Handle::current(),
         attempts: 0,
         metrics: Arc::clone(&metrics),

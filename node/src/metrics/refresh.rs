@@ -1,11 +1,12 @@
 //! The gauges, looked up at a scrape.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lyceum_protocol::{Height, Work};
-use lyceum_storage::StoreError;
+use lyceum_protocol::{BlockHash, Height, Work};
+use lyceum_storage::{LedgerView, StoreError};
 use prometheus_client::metrics::gauge::Gauge;
 use serde::Deserialize;
 
@@ -21,7 +22,7 @@ pub(crate) fn unix_millis() -> u64 {
 /// Blocks whose receipts one scrape reads, some 0.1 s: a long sync is caught up with at later ones.
 const EXECUTED_BLOCKS_MAX: u64 = 2_000;
 
-pub(super) fn refresh(families: &Families, node: &NodeHandle, executed: &Mutex<Height>) {
+pub(super) fn refresh(families: &Families, node: &NodeHandle, executed: &Mutex<Counted>) {
     standing(families, node);
     network(families, node);
     torrents(families, node);
@@ -32,6 +33,44 @@ pub(super) fn refresh(families: &Families, node: &NodeHandle, executed: &Mutex<H
     }
 }
 
+/// Counted blocks that are remembered: a reorganisation that is deeper takes the blocks below for counted.
+const COUNTED_HASHES_MAX: usize = 1_024;
+
+/// How far the main chain's receipts are counted.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    last: Height,
+    /// The last blocks that were counted, `last` at the end.
+    hashes: VecDeque<BlockHash>,
+}
+
+impl Counted {
+    /// All up to a height count as counted.
+    pub(super) fn from(last: Height) -> Self {
+        let hashes = VecDeque::new();
+        Self { last, hashes }
+    }
+
+    /// Goes back below the blocks that are no longer on the main chain.
+    fn unwind(&mut self, view: &LedgerView<'_>) -> Result<(), StoreError> {
+        while let Some(hash) = self.hashes.back()
+            && view.hash_at(self.last)?.as_ref() != Some(hash)
+        {
+            self.hashes.pop_back();
+            self.last = Height::new(self.last.get() - 1).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, hash: BlockHash) {
+        self.last = self.last.next();
+        self.hashes.push_back(hash);
+        if self.hashes.len() > COUNTED_HASHES_MAX {
+            self.hashes.pop_front();
+        }
+    }
+}
+
 /// The part of a stored receipt that is counted.
 #[derive(Debug, Default, Deserialize)]
 struct Executed {
@@ -39,23 +78,26 @@ struct Executed {
     steps: u64,
 }
 
-/// Counts what the contracts of the main chain's blocks after `last` did, and moves it on.
+/// Counts what the contracts of the main chain's blocks did that are not counted yet.
 fn count_executed(
     families: &Families,
     node: &NodeHandle,
-    last: &mut Height,
+    counted: &mut Counted,
 ) -> Result<(), StoreError> {
     let view = node.reader.read();
-    let tip = view.tip()?.map_or(Height::ZERO, |tip| tip.height);
-    let end = tip.get().min(last.get() + EXECUTED_BLOCKS_MAX);
-    while last.get() < end {
-        for receipt in view.receipts_at(last.next())? {
+    counted.unwind(&view)?;
+    for _ in 0..EXECUTED_BLOCKS_MAX {
+        let next = counted.last.next();
+        let Some(hash) = view.hash_at(next)? else {
+            break;
+        };
+        for receipt in view.receipts_at(next)? {
             // Written by this program: it can be read.
             let executed: Executed = serde_json::from_slice(&receipt).unwrap_or_default();
             families.machine.instructions.inc_by(executed.steps);
             families.machine.gas.inc_by(executed.gas);
         }
-        *last = last.next();
+        counted.push(hash);
     }
     Ok(())
 }

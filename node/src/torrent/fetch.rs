@@ -19,7 +19,7 @@ use tracing::debug;
 use super::FetchFailure;
 use super::storage::{PartFile, SegmentFile};
 
-/// How often a pull is looked at. The engine's own notice of the end can be missed, so it is not waited for.
+/// How often a pull is looked at. The engine's own notice of the end comes sooner, but can be missed.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The peers of one pull where holders may be found that nobody has named.
 const PEERS_MAX: usize = 8;
@@ -152,8 +152,13 @@ impl Fetch {
         let started = Instant::now();
         let slowest = GRACE + Duration::from_secs(self.metainfo.length() / RATE_BPS_MIN);
         let (mut fetched, mut moved) = (0, started);
+        let mut end = torrent.wait_until_completed();
+        let mut is_told = false;
         loop {
-            look.tick().await;
+            tokio::select! {
+                _ = look.tick() => {}
+                _ = &mut end, if !is_told => is_told = true,
+            }
             let stats = torrent.stats();
             match stats.state {
                 TorrentStatsState::Error => {

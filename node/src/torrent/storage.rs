@@ -17,6 +17,9 @@ use lyceum_protocol::{Metainfo, PIECE_BYTES};
 /// A piece whose check has begun and not ended well for so long is wrong: a check reads 256 KiB.
 const CHECK_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// So many whole pieces, 4 MiB, are written through together.
+const UNWRITTEN_PIECES: usize = 16;
+
 /// A file that holds one torrent, as the engine uses it.
 ///
 /// Cloning shares it: the engine moves its storage about between the states of a torrent, and may do so while a peer is still read from.
@@ -108,8 +111,11 @@ impl TorrentStorage for SegmentFile {
     }
 
     fn on_piece_completed(&self, piece: ValidPieceIndex) -> anyhow::Result<()> {
-        if let Self::Part(part) = self {
-            part.pieces().open.remove(&u64::from(piece.get()));
+        if let Self::Part(part) = self
+            && part.on_whole(u64::from(piece.get()))
+        {
+            let part = Arc::clone(part);
+            tokio::task::spawn_blocking(move || part.write_through());
         }
         Ok(())
     }
@@ -128,6 +134,9 @@ pub(super) struct PartFile {
 struct Pieces {
     open: HashMap<u64, OpenPiece>,
     wrong: usize,
+    /// Whole ones that may not be on the disk yet.
+    unwritten: usize,
+    is_writing: bool,
 }
 
 enum OpenPiece {
@@ -172,6 +181,25 @@ impl PartFile {
         {
             *piece = OpenPiece::Checking(Instant::now());
         }
+    }
+
+    /// A piece is whole and right. Is it time to write through what has come?
+    fn on_whole(&self, piece: u64) -> bool {
+        let mut pieces = self.pieces();
+        pieces.open.remove(&piece);
+        pieces.unwritten += 1;
+        let is_time = pieces.unwritten >= UNWRITTEN_PIECES && !pieces.is_writing;
+        if is_time {
+            (pieces.unwritten, pieces.is_writing) = (0, true);
+        }
+        is_time
+    }
+
+    /// Puts on the disk what has come, while more comes: at the end little is left to wait for.
+    fn write_through(&self) {
+        // Where it fails, the end fails, too, and says so.
+        let _ = self.file.sync_data();
+        self.pieces().is_writing = false;
     }
 
     /// How many pieces came whole and were wrong. `is_idle`: no peer is connected, so no check can be under way.

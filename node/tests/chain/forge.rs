@@ -1,5 +1,7 @@
 //! Makes chains to import: an easy difficulty, wallets, calls, and blocks mined in no time.
 
+use std::path::Path;
+
 use lyceum_node::core::{Chain, Template};
 use lyceum_protocol::{
     Address, Amount, BatchSeed, Block, BlockClaims, BlockHash, BlockLine, ChainFields, ChainSpec,
@@ -37,6 +39,12 @@ pub(crate) fn address(i: u8) -> Address {
 /// A chain in memory.
 pub(crate) fn chain(spec: &ChainSpec) -> Chain {
     let open = |spec: &ChainSpec, genesis| Ok(Store::in_memory(spec, genesis, &Options::default()));
+    Chain::open(spec.clone(), open, BatchSeed::new([9; 32])).unwrap()
+}
+
+/// A chain in a folder.
+pub(crate) fn chain_on_disk(spec: &ChainSpec, folder: &Path) -> Chain {
+    let open = |spec: &ChainSpec, genesis| Store::open(folder, spec, genesis, &Options::default());
     Chain::open(spec.clone(), open, BatchSeed::new([9; 32])).unwrap()
 }
 

@@ -3,16 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lyceum_node::core::{Chain, ChainError};
-use lyceum_protocol::{BatchSeed, ChainSpec, Height, SegmentIndex};
-use lyceum_storage::{Options, Store};
+use lyceum_node::core::{Chain, ChainError, ImportRun};
+use lyceum_protocol::{Height, SegmentIndex};
+use lyceum_storage::Durability;
 
 use crate::forge::*;
-
-fn on_disk(spec: &ChainSpec, folder: &Path) -> Chain {
-    let open = |spec: &ChainSpec, genesis| Store::open(folder, spec, genesis, &Options::default());
-    Chain::open(spec.clone(), open, BatchSeed::new([9; 32])).unwrap()
-}
 
 fn index(number: u64) -> SegmentIndex {
     SegmentIndex::new(number).unwrap()
@@ -32,20 +27,31 @@ fn write(folder: &Path, lines: &[String]) -> PathBuf {
     file
 }
 
+/// Has the chain take a pulled segment over, and imports its lines from where the file lies then.
+fn import_file(chain: &mut Chain, number: u64, file: &Path) -> ImportRun {
+    assert!(chain.adopt_segment(index(number), file).unwrap());
+    let text = fs::read_to_string(chain.segment_file(index(number)).unwrap()).unwrap();
+    let known = chain.tip().unwrap().height.get() + 1 - number * 4;
+    let lines: Vec<_> = text.lines().skip(known as usize).collect();
+    let run = chain.import_run(&lines, now(), Durability::Buffered);
+    if run.error.is_some() {
+        chain.abandon_segment(index(number)).unwrap();
+    }
+    run
+}
+
 #[test]
 fn a_pulled_segment_stays_in_its_file() {
     let (spec, folder) = (spec(), tempfile::tempdir().unwrap());
     let mut source = chain(&spec);
     extend(&mut source, 1, 13);
-    let mut chain = on_disk(&spec, &folder.path().join("data"));
+    let mut chain = chain_on_disk(&spec, &folder.path().join("data"));
     for number in 0..3 {
         let file = write(folder.path(), &segment(&source, number));
-        let run = chain
-            .import_segment_file(index(number), &file, now())
-            .unwrap();
+        let run = import_file(&mut chain, number, &file);
         // Genesis was here before.
         let new = if number == 0 { 3 } else { 4 };
-        assert_eq!((run.done, run.new), (4, new), "{:?}", run.error);
+        assert_eq!(run.new, new, "{:?}", run.error);
         assert!(!file.exists(), "it was moved");
         let name = chain.store().read().segment_name(index(number));
         let text = fs::read_to_string(chain.store().segments_folder().unwrap().join(name));
@@ -64,7 +70,7 @@ fn a_pulled_segment_stays_in_its_file() {
     }
     assert_eq!(chain.tip().unwrap(), source.tip().unwrap());
     chain.close().unwrap();
-    let chain = on_disk(&spec, &folder.path().join("data"));
+    let chain = chain_on_disk(&spec, &folder.path().join("data"));
     for number in 0..3 {
         assert_eq!(segment(&chain, number), segment(&source, number));
     }
@@ -75,13 +81,13 @@ fn a_pulled_segment_with_a_bad_block_is_given_up() {
     let (spec, folder) = (spec(), tempfile::tempdir().unwrap());
     let mut source = chain(&spec);
     extend(&mut source, 1, 9);
-    let mut chain = on_disk(&spec, &folder.path().join("data"));
+    let mut chain = chain_on_disk(&spec, &folder.path().join("data"));
     let good = write(folder.path(), &segment(&source, 0));
-    chain.import_segment_file(index(0), &good, now()).unwrap();
+    import_file(&mut chain, 0, &good);
     let mut lines = segment(&source, 1);
     lines[2] = lines[2].replacen('~', "~A", 1);
     let bad = write(folder.path(), &lines);
-    let run = chain.import_segment_file(index(1), &bad, now()).unwrap();
+    let run = import_file(&mut chain, 1, &bad);
     assert_eq!((run.done, run.new), (2, 2));
     let Some(ChainError::Block(error)) = run.error else {
         panic!("{:?}", run.error)
@@ -91,8 +97,8 @@ fn a_pulled_segment_with_a_bad_block_is_given_up() {
     assert_eq!(chain.tip().unwrap().height, Height::new(5).unwrap());
     // The right one goes on from there.
     let good = write(folder.path(), &segment(&source, 1));
-    let run = chain.import_segment_file(index(1), &good, now()).unwrap();
-    assert_eq!((run.done, run.new), (4, 2), "{:?}", run.error);
+    let run = import_file(&mut chain, 1, &good);
+    assert_eq!((run.done, run.new), (2, 2), "{:?}", run.error);
     assert_eq!(chain.store().read().sealed_segments().unwrap(), index(2));
     assert_eq!(segment(&chain, 1), segment(&source, 1));
 }
@@ -104,12 +110,10 @@ fn a_reorganisation_into_a_pulled_segment_unseals_it() {
     let (mut ours, mut theirs) = (chain(&spec), chain(&spec));
     extend(&mut ours, 1, 7);
     let better = extend(&mut theirs, 2, 8);
-    let mut chain = on_disk(&spec, &folder.path().join("data"));
+    let mut chain = chain_on_disk(&spec, &folder.path().join("data"));
     for number in 0..2 {
         let file = write(folder.path(), &segment(&ours, number));
-        chain
-            .import_segment_file(index(number), &file, now())
-            .unwrap();
+        import_file(&mut chain, number, &file);
     }
     assert_eq!(chain.tip().unwrap(), ours.tip().unwrap());
     for line in &better {
@@ -117,4 +121,31 @@ fn a_reorganisation_into_a_pulled_segment_unseals_it() {
     }
     assert_eq!(chain.tip().unwrap(), theirs.tip().unwrap());
     assert_eq!(segment(&chain, 1), segment(&theirs, 1));
+}
+
+#[test]
+fn segments_that_came_as_blocks_make_way_for_the_next_file() {
+    let (spec, folder) = (spec(), tempfile::tempdir().unwrap());
+    let mut source = chain(&spec);
+    extend(&mut source, 1, 12);
+    let mut chain = chain_on_disk(&spec, &folder.path().join("data"));
+    for number in 0..2 {
+        let lines = segment(&source, number);
+        for line in lines.iter().filter(|line| *line != &segment(&source, 0)[0]) {
+            chain.import(line, now()).unwrap();
+        }
+    }
+    assert_eq!(chain.store().sealable().unwrap(), Some(index(0)));
+    let other = write(folder.path(), &segment(&source, 1));
+    assert!(
+        !chain.adopt_segment(index(1), &other).unwrap(),
+        "it is whole"
+    );
+    let gone = folder.path().join("gone");
+    assert!(!chain.adopt_segment(index(2), &gone).unwrap());
+    let file = write(folder.path(), &segment(&source, 2));
+    assert_eq!(chain.unfinished_segment().unwrap(), None);
+    import_file(&mut chain, 2, &file);
+    assert_eq!(chain.store().read().sealed_segments().unwrap(), index(3));
+    assert_eq!(segment(&chain, 2), segment(&source, 2));
 }

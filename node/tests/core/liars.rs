@@ -401,7 +401,7 @@ proptest! {
                 3 => Event::Response { peer: from, id: asked.pop().unwrap_or(RequestId(number)), result: Ok(response) },
                 4 => Event::Request { peer: from, reply, request: Request::Status(boast.clone()) },
                 5 => Event::Activated { index, is_seeded: number % 2 == 0 },
-                6 => Event::SegmentText { index, text: Some(bytes) },
+                6 => Event::SegmentPart { index, offset: 0, part: victim.core.chain().run_checker().check_part(bytes) },
                 7 => Event::Providers { key: bytes, peers: vec![from, peer(8)] },
                 _ => Event::Connected { peer: from, ip: None },
             };

@@ -11,8 +11,11 @@ mod liars;
 mod net;
 mod providers;
 
+use std::fs;
+
+use lyceum_node::core::{Action, Core, CoreConfig, Event, MempoolLimits, Notice};
 use lyceum_node::torrent::FetchFailure;
-use lyceum_protocol::{ChainSpec, TxId};
+use lyceum_protocol::{ChainSpec, Height, SegmentIndex, TxId};
 
 use net::Net;
 
@@ -124,6 +127,104 @@ fn newcomers_pull_sealed_segments_by_torrent_from_each_other_too() {
         );
         assert!(node.bans.is_empty());
     }
+}
+
+#[test]
+fn a_pulled_segment_is_moved_to_the_sealed_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut net = with_history(80);
+    let on_disk = net.add_on_disk(folder.path());
+    net.connect(0, on_disk);
+    net.run(10_000);
+    // What the newcomer pulled it can give, from its own place.
+    let late = net.add(false);
+    net.connect(on_disk, late);
+    net.run(20_000);
+    assert!(
+        net.agree(0..3) || {
+            net.run(500);
+            net.agree(0..3)
+        }
+    );
+    for node in &net.nodes[1..] {
+        assert!(node.imported["torrent"] >= 76, "{:?}", node.imported);
+        assert!(node.bans.is_empty());
+    }
+    let chain = net.nodes[on_disk].core.chain();
+    let view = chain.store().read();
+    let sealed = view.sealed_segments().unwrap().get();
+    assert!(sealed >= 19);
+    for index in (0..sealed).map(|index| SegmentIndex::new(index).unwrap()) {
+        let text = fs::read(chain.segment_file(index).unwrap()).unwrap();
+        let metainfo = view.metainfo(index).unwrap().unwrap();
+        assert_eq!(text.len() as u64, metainfo.length());
+    }
+    let left = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 1, "nothing but the ledger");
+}
+
+#[test]
+fn a_segment_that_was_half_imported_at_the_end_is_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let net = with_history(20);
+    let source = net.nodes[0].core.chain().store().read();
+    let line = |height: u64| {
+        let height = Height::new(height).unwrap();
+        source.line_at(height).unwrap().unwrap()
+    };
+    let mut chain = forge::chain_on_disk(&net.spec, folder.path());
+    for height in 1..4 {
+        chain.import(&line(height), forge::now()).unwrap();
+    }
+    let file = folder.path().join("pulled");
+    let text: String = (4..8).map(|height| line(height) + "\n").collect();
+    fs::write(&file, &text).unwrap();
+    let index = SegmentIndex::new(1).unwrap();
+    assert!(chain.adopt_segment(index, &file).unwrap());
+    chain.import(&line(4), forge::now()).unwrap();
+    chain.close().unwrap();
+
+    let chain = forge::chain_on_disk(&net.spec, folder.path());
+    let place = chain.segment_file(index).unwrap();
+    let config = CoreConfig {
+        miner: None,
+        mempool: MempoolLimits::default(),
+        has_torrents: true,
+        seed: [1; 32],
+    };
+    let (mut core, mut actions) = Core::new(chain, &config, net.time()).unwrap();
+    let registered =
+        |action: &Action| matches!(action, Action::Register { index: i, .. } if *i == index);
+    assert!(actions.iter().any(registered), "{actions:?}");
+    assert!(!actions.iter().any(
+        |action| matches!(action, Action::Notice(Notice::Sealed { index: i, .. }) if *i == index)
+    ));
+    actions = core.step(net.time(), Event::Tick).unwrap();
+    let reads = actions
+        .iter()
+        .any(|action| matches!(action, Action::ReadSegment { file, .. } if *file == place));
+    assert!(reads, "{actions:?}");
+    let part = core.chain().run_checker().check_part(text.into_bytes());
+    let offset = 0;
+    actions = core
+        .step(
+            net.time(),
+            Event::SegmentPart {
+                index,
+                offset,
+                part,
+            },
+        )
+        .unwrap();
+    let asks_on =
+        |action: &Action| matches!(action, Action::ReadSegment { offset, .. } if *offset > 0);
+    assert!(actions.iter().any(asks_on), "{actions:?}");
+    assert_eq!(core.chain().tip().unwrap().height, Height::new(4).unwrap());
+    actions = core.step(net.time(), Event::Continue).unwrap();
+    let sealed = |action: &Action| matches!(action, Action::Notice(Notice::Sealed { index: i, .. }) if *i == index);
+    assert!(actions.iter().any(sealed), "{actions:?}");
+    assert_eq!(core.chain().tip().unwrap().height, Height::new(7).unwrap());
+    assert!(place.exists());
 }
 
 #[test]

@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use libp2p::PeerId;
 use libp2p::gossipsub::MessageId;
 use lyceum_node::core::wire::{Refusal, Request, Response};
-use lyceum_node::core::{Action, Core, CoreConfig, Event, MempoolLimits, Notice, Source, Template};
+use lyceum_node::core::{
+    Action, Chain, Core, CoreConfig, Event, MempoolLimits, Notice, Source, Template,
+};
 use lyceum_node::network::{GossipVerdict, ReplyId, RequestFailure, RequestId, Topic};
 use lyceum_node::torrent::FetchFailure;
-use lyceum_protocol::{
-    Address, BlockHash, ChainSpec, SegmentIndex, StateRoot, Timestamp, TxId, segment_heights,
-};
+use lyceum_protocol::{Address, BlockHash, ChainSpec, SegmentIndex, StateRoot, Timestamp, TxId};
 
 use crate::forge;
+
+mod torrent;
 
 /// How long a message travels, in milliseconds.
 const LATENCY_MS: u64 = 20;
@@ -50,6 +52,8 @@ pub(crate) struct Node {
     seen: BTreeSet<MessageId>,
     seeds: BTreeMap<SegmentIndex, Option<PathBuf>>,
     files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Where pulled segments lie, of a node whose ledger is on a disk; of others they are in `files`.
+    disk: Option<PathBuf>,
     template: Option<(u64, Box<Template>)>,
     pub(crate) imported: BTreeMap<&'static str, usize>,
     pub(crate) notices: Vec<String>,
@@ -110,6 +114,23 @@ impl Net {
 
     /// The same, with torrents or without.
     pub(crate) fn add_with(&mut self, is_miner: bool, has_torrents: bool) -> usize {
+        let chain = forge::chain(&self.spec);
+        self.add_chain(chain, is_miner, has_torrents, None)
+    }
+
+    /// Adds a node whose ledger is on a disk, in this folder.
+    pub(crate) fn add_on_disk(&mut self, folder: &Path) -> usize {
+        let chain = forge::chain_on_disk(&self.spec, &folder.join("data"));
+        self.add_chain(chain, false, true, Some(folder.to_owned()))
+    }
+
+    fn add_chain(
+        &mut self,
+        chain: Chain,
+        is_miner: bool,
+        has_torrents: bool,
+        disk: Option<PathBuf>,
+    ) -> usize {
         let i = self.nodes.len();
         let key = u8::try_from(i % 4).unwrap();
         let miner: Option<Address> = is_miner.then(|| forge::address(key));
@@ -119,7 +140,6 @@ impl Net {
             has_torrents,
             seed: [u8::try_from(i).unwrap(); 32],
         };
-        let chain = forge::chain(&self.spec);
         let (core, actions) = Core::new(chain, &config, self.time()).unwrap();
         self.nodes.push(Node {
             core,
@@ -128,6 +148,7 @@ impl Net {
             seen: BTreeSet::new(),
             seeds: BTreeMap::new(),
             files: BTreeMap::new(),
+            disk,
             template: None,
             imported: BTreeMap::new(),
             notices: Vec::new(),
@@ -311,74 +332,6 @@ impl Net {
         self.push(i, FIND_MS, due(Event::Providers { key, peers }));
         for other in found {
             self.push(i, FIND_MS, Due::Meet(other));
-        }
-    }
-
-    fn torrent(&mut self, i: usize, action: Action) {
-        match action {
-            Action::Register { index, file, .. } => {
-                self.nodes[i].seeds.insert(index, file);
-            }
-            Action::Unregister(index) => {
-                self.nodes[i].seeds.remove(&index);
-            }
-            Action::Activate(index) => {
-                let is_seeded = self.nodes[i].seeds.contains_key(&index);
-                self.push(i, 1, due(Event::Activated { index, is_seeded }));
-            }
-            Action::Fetch {
-                index,
-                holders,
-                metainfo,
-            } => {
-                let event = match self.torrents_fail {
-                    Some(failure) => Event::FetchFailed {
-                        index,
-                        failure,
-                        culprits: holders,
-                    },
-                    None => {
-                        let from = holders[0];
-                        let text = self.segment_text(from, index);
-                        assert_eq!(text.len() as u64, metainfo.length());
-                        self.node_at(from).uploaded += metainfo.length();
-                        let file = PathBuf::from(format!("{index}-{}", metainfo.info_hash()));
-                        self.nodes[i].files.insert(file.clone(), text);
-                        let from = vec![from];
-                        Event::Fetched { index, file, from }
-                    }
-                };
-                self.push(i, 200, due(event));
-            }
-            Action::ReadSegment { index, file } => {
-                let text = self.nodes[i].files.get(&file).cloned();
-                self.push(i, 1, due(Event::SegmentText { index, text }));
-            }
-            Action::DeleteFetched(file) => {
-                self.nodes[i].files.remove(&file);
-            }
-            other => unreachable!("{other:?}"),
-        }
-    }
-
-    fn node_at(&mut self, torrent: SocketAddr) -> &mut Node {
-        let mut nodes = (0..).zip(&mut self.nodes);
-        let (_, node) = nodes.find(|(i, _)| torrent_address(*i) == torrent).unwrap();
-        node
-    }
-
-    /// The text that the node at a BitTorrent address serves.
-    fn segment_text(&self, holder: SocketAddr, index: SegmentIndex) -> Vec<u8> {
-        let mut nodes = (0..).zip(&self.nodes);
-        let (_, node) = nodes.find(|(i, _)| torrent_address(*i) == holder).unwrap();
-        match &node.seeds[&index] {
-            Some(file) => node.files[file].clone(),
-            None => {
-                let view = node.core.chain().store().read();
-                let heights = segment_heights(&self.spec, index);
-                let lines = heights.map(|height| view.line_at(height).unwrap().unwrap() + "\n");
-                lines.collect::<String>().into_bytes()
-            }
         }
     }
 

@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use librqbit::{
     AddTorrent, AddTorrentOptions, AddTorrentResponse, ListenerMode, ListenerOptions,
@@ -13,7 +14,7 @@ use lyceum_protocol::Metainfo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::fake::{BITFIELD, Fake, HAVE, PIECE as CHUNK, REQUEST, UNCHOKE, handshake, send};
+use super::fake::{BITFIELD, Fake, PIECE as CHUNK, REQUEST, UNCHOKE, handshake, send};
 use super::node::{PATIENCE, PIECE, segment};
 
 async fn session(folder: &Path) -> (Arc<Session>, SocketAddr) {
@@ -61,49 +62,56 @@ async fn meet(addr: SocketAddr, metainfo: &Metainfo) -> Option<TcpStream> {
     Some(stream)
 }
 
-/// The kinds of all messages up to the first of this kind.
-async fn until(stream: &mut TcpStream, kind: u8) -> Vec<u8> {
-    let mut kinds = Vec::new();
+/// The kinds of all messages up to the first of this kind, and that one's content.
+async fn until(stream: &mut TcpStream, kind: u8) -> (Vec<u8>, Vec<u8>) {
+    let (mut kinds, mut message) = (Vec::new(), Vec::new());
     let read = async {
         while kinds.last() != Some(&kind) {
             let length = stream.read_u32().await.unwrap() as usize;
-            let mut message = vec![0; length];
+            message.resize(length, 0);
             stream.read_exact(&mut message).await.unwrap();
             kinds.extend(message.first());
         }
     };
     let read = tokio::time::timeout(PATIENCE, read).await;
     assert!(read.is_ok(), "no {kind} among {kinds:?}");
-    kinds
+    (kinds, message.split_off(1))
 }
 
-/// Why we swarm at the level of segments: two empty leechers never learn what the other has got.
+/// Why we swarm at the level of segments: two empty leechers never learn what the other has got, for neither sends a bitfield.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_tells_no_peer_of_a_new_piece_that_sent_no_bitfield() {
     let folder = tempfile::tempdir().unwrap();
     let (session, addr) = session(folder.path()).await;
     let (content, metainfo) = segment(0, 2 * PIECE);
-    // It gives the first piece alone, and not before it is served.
+    // It keeps the last chunk to itself, and serves nobody at first.
     let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let chunks = PIECE / 16_384;
+    let chunks = 2 * PIECE / 16_384 - 1;
     let holders = vec![holder.local_addr().unwrap()];
     let torrent = add(&session, &metainfo, holders).await;
     torrent.wait_until_initialized().await.unwrap();
 
     let mut empty = meet(addr, &metainfo).await.unwrap();
-    assert_eq!(until(&mut empty, UNCHOKE).await, [UNCHOKE], "no bitfield");
-    let mut told = meet(addr, &metainfo).await.unwrap();
-    send(&mut told, BITFIELD, &[&[0]]).await.unwrap();
-    until(&mut told, UNCHOKE).await;
+    assert_eq!(until(&mut empty, UNCHOKE).await.0, [UNCHOKE], "no bitfield");
     Fake { content, chunks }.serve_at(holder, &metainfo);
+    let whole = async {
+        while torrent.stats().progress_bytes < PIECE as u64 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let whole = tokio::time::timeout(PATIENCE, whole).await;
+    assert!(whole.is_ok(), "one piece is whole");
 
-    // Who has sent one, though it is empty, is told.
-    assert_eq!(until(&mut told, HAVE).await.last(), Some(&HAVE));
-    assert_eq!(torrent.stats().progress_bytes, PIECE as u64);
-    // The other may have the piece, but has to guess that it is there.
-    let first = [0_u32, 0, 16_384].map(u32::to_be_bytes).concat();
-    send(&mut empty, REQUEST, &[&first]).await.unwrap();
-    assert_eq!(until(&mut empty, CHUNK).await, [CHUNK]);
+    // Who comes now is told which.
+    let mut later = meet(addr, &metainfo).await.unwrap();
+    let (_, field) = until(&mut later, BITFIELD).await;
+    assert!(matches!(field[..], [128 | 64]), "{field:?}");
+    // Who was there may have it, but has to guess that it is there.
+    let request = [u32::from(field[0] == 64), 0, 16_384].map(u32::to_be_bytes);
+    send(&mut empty, REQUEST, &[&request.concat()])
+        .await
+        .unwrap();
+    assert_eq!(until(&mut empty, CHUNK).await.0, [CHUNK], "no `have`");
     session.stop().await;
 }
 
@@ -124,7 +132,7 @@ async fn after_a_failed_handshake_it_looks_at_no_other_until_it_accepts_again() 
     let mine = handshake(metainfo.info_hash().as_bytes());
     waiting.write_all(&mine).await.unwrap();
     // Whatever else is accepted gets it looked at. This one comes so late that it would have been answered by itself, were it not stuck.
-    let stuck = std::time::Duration::from_millis(500);
+    let stuck = Duration::from_millis(500);
     let answer = tokio::time::timeout(stuck, waiting.readable()).await;
     assert!(
         answer.is_err(),

@@ -12,7 +12,6 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const UNCHOKE: u8 = 1;
-pub(crate) const HAVE: u8 = 4;
 pub(crate) const BITFIELD: u8 = 5;
 pub(crate) const REQUEST: u8 = 6;
 pub(crate) const PIECE: u8 = 7;

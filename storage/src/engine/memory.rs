@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Durability, Engine, EngineSizes, View, Visit, WriteSet};
+use super::{Durability, Engine, EngineSizes, View, Visit, Write};
 use crate::error::StoreError;
 use crate::family::Family;
 
@@ -58,14 +58,14 @@ impl Engine for MemoryEngine {
         Box::new(MemorySnapshot(self.maps()))
     }
 
-    fn write(&self, writes: WriteSet, _: Durability) -> Result<(), StoreError> {
+    fn write(&self, writes: &[Write<'_>], _: Durability) -> Result<(), StoreError> {
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
         let maps = Arc::make_mut(&mut maps);
         for (family, key, value) in writes {
             let map = &mut maps[family.index()];
             match value {
-                Some(value) => map.insert(key, value),
-                None => map.remove(&key),
+                Some(value) => map.insert(key.to_vec(), value.to_vec()),
+                None => map.remove(*key),
             };
         }
         Ok(())

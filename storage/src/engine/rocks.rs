@@ -7,7 +7,7 @@ use rocksdb::{
     SnapshotWithThreadMode, WriteBatch, WriteOptions,
 };
 
-use super::{Durability, Engine, EngineSizes, View, Visit, WriteSet};
+use super::{Durability, Engine, EngineSizes, View, Visit, Write};
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::store::Options;
@@ -25,6 +25,8 @@ const TABLE_BYTES: u64 = 32 << 20;
 /// RocksDB's own text log: how many old ones are kept, and how large each gets in bytes.
 const INFO_LOGS_KEPT: usize = 2;
 const INFO_LOG_BYTES: usize = 1 << 20;
+/// What an entry takes up in a batch beside its key and value, at the most: a tag, a family, two lengths.
+const ENTRY_BYTES: usize = 16;
 /// Flush and compaction threads. The node's own work needs the other cores.
 const BACKGROUND_JOBS: i32 = 2;
 
@@ -249,10 +251,14 @@ impl Engine for RocksEngine {
         })
     }
 
-    fn write(&self, writes: WriteSet, durability: Durability) -> Result<(), StoreError> {
-        let mut batch = WriteBatch::default();
+    fn write(&self, writes: &[Write<'_>], durability: Durability) -> Result<(), StoreError> {
+        let entry =
+            |(_, key, value): &Write<'_>| ENTRY_BYTES + key.len() + value.map_or(0, <[u8]>::len);
+        let bytes = writes.iter().map(entry).sum();
+        let mut batch = WriteBatch::with_capacity_bytes(bytes);
+        let families = Family::ALL.map(|family| self.family(family));
         for (family, key, value) in writes {
-            let family = self.family(family);
+            let family = families[family.index()];
             match value {
                 Some(value) => batch.put_cf(family, key, value),
                 None => batch.delete_cf(family, key),

@@ -13,7 +13,9 @@ use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
 use crate::overlay::Overlay;
-use crate::schema::{META_SEALED, OffsetValue, block_key, decode, encode, height_key, segment_key};
+use crate::schema::{
+    META_SEALED, OffsetValue, SegmentValue, block_key, decode, encode, height_key, segment_key,
+};
 use crate::store::Store;
 
 impl Store {
@@ -65,12 +67,14 @@ impl Store {
         }
         put_entry(&mut overlay, &entry);
         overlay.put(Family::Meta, META_SEALED, encode(&(index.get() + 1)));
-        let writes = overlay.into_writes();
+        let writes = overlay.into_changes();
         drop(view);
         self.shared.files.adopt(index, file)?;
-        failpoint::reach("seal:before_commit");
-        self.shared.engine.write(writes, Durability::Synced)?;
-        failpoint::reach("seal:after_commit");
+        failpoint::reach("adopt:before_commit");
+        self.shared
+            .engine
+            .write(&writes.writes(), Durability::Synced)?;
+        failpoint::reach("adopt:after_commit");
         Ok(entry)
     }
 
@@ -89,6 +93,7 @@ impl Store {
         drop(view);
         let mut batch = self.begin();
         batch.unseal(index)?;
+        failpoint::reach("abandon:before_commit");
         batch.commit(Durability::Synced)
     }
 
@@ -159,7 +164,15 @@ pub(crate) fn place_in_file(
     Ok(Some(encode(&OffsetValue { offset, bytes })))
 }
 
-/// Is the file of a block's segment there before the block?
+/// Is the file of a block's segment there before the block? One that is damaged is of no use until it is restored.
 pub(crate) fn has_file(view: &dyn View, index: SegmentIndex) -> Result<bool, StoreError> {
-    Ok(index.get() < sealed(view)? && view.read(Family::Segments, &segment_key(index))?.is_some())
+    if index.get() >= sealed(view)? {
+        return Ok(false);
+    }
+    let key = segment_key(index);
+    let Some(value) = view.read(Family::Segments, &key)? else {
+        return Ok(false);
+    };
+    let value: SegmentValue = decode(Family::Segments, &key, &value)?;
+    Ok(!value.is_missing)
 }

@@ -47,9 +47,9 @@ impl FolderFiles {
         self.folder.join(segment_file_name(&self.chain, index))
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
+    fn rename(&self, from: &Path, to: &Path, done: &str) -> Result<(), StoreError> {
         fs::rename(from, to).map_err(|error| StoreError::io(to, error))?;
-        failpoint::reach("segment:renamed");
+        failpoint::reach(done);
         let folder = File::open(&self.folder).and_then(|folder| folder.sync_all());
         folder.map_err(|error| StoreError::io(&self.folder, error))
     }
@@ -85,14 +85,14 @@ impl SegmentFiles for FolderFiles {
             let _ = fs::remove_file(&part);
             return Err(error);
         }
-        self.rename(&part, &path)
+        self.rename(&part, &path, "segment:renamed")
     }
 
     fn adopt(&self, index: SegmentIndex, file: &Path) -> Result<(), StoreError> {
         let synced = File::open(file).and_then(|file| file.sync_all());
         synced.map_err(|error| StoreError::io(file, error))?;
-        failpoint::reach("segment:synced");
-        self.rename(file, &self.path(index))
+        failpoint::reach("adopt:synced");
+        self.rename(file, &self.path(index), "adopt:renamed")
     }
 
     fn read_at(&self, index: SegmentIndex, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {

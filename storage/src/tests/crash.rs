@@ -1,7 +1,7 @@
 //! Processes that are killed while they import, at every failpoint and at random moments.
 //!
 //! The child is this test program itself, told by an environment variable to import a chain into a folder. It reorganises on the way,
-//! seals segments, and closes and reopens the store, so that it meets every write point there is.
+//! seals segments, takes files of others over and gives some up, and closes and reopens the store, so that it meets every write point there is.
 
 use std::env;
 use std::path::Path;
@@ -9,7 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::miner::{Made, Miner, Random};
+use lyceum_protocol::SegmentIndex;
+
+use super::miner::{Made, Miner, Random, SEGMENT_BLOCKS};
 use super::{Dump, dump, options, state_only};
 use crate::failpoint::{FAILPOINT_VARIABLE, FAILPOINTS};
 use crate::{Durability, Store};
@@ -24,6 +26,8 @@ const SEED: u64 = 77;
 /// How often the child goes back before it goes on, and how far: past the depth of a sealed segment.
 const REORG_EVERY: usize = 17;
 const REORG_DEPTH: usize = 5;
+/// After how many blocks, modulo seven, the child gives up the segment whose file came before its blocks.
+const ABANDONED: usize = 3;
 
 /// The chain that the child imports, with the branch that it leaves again at each reorganisation.
 struct Plan {
@@ -66,6 +70,7 @@ fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
     let mut at = blocks(plan, &store);
     let mut last_reorg = at;
     while at < BLOCKS {
+        take_over(plan, &mut store, folder, at);
         let mut batch = store.begin();
         if reorganises && at >= last_reorg + REORG_EVERY {
             for _ in 0..REORG_DEPTH {
@@ -84,6 +89,10 @@ fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
             _ => Durability::Buffered,
         };
         batch.commit(durability).unwrap();
+        if reorganises && at % 7 == ABANDONED {
+            let index = SegmentIndex::new((at / SEGMENT_BLOCKS as usize) as u64);
+            store.abandon_segment(index.unwrap()).unwrap();
+        }
         seal(&mut store);
         if at.is_multiple_of(23) {
             store.close().unwrap();
@@ -91,6 +100,24 @@ fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
         }
     }
     store
+}
+
+/// Has the file of every second segment come before its blocks, or in the midst of them.
+fn take_over(plan: &Plan, store: &mut Store, folder: &Path, at: usize) {
+    let number = at / SEGMENT_BLOCKS as usize;
+    let sealed = store.read().sealed_segments().unwrap().get() as usize;
+    if number % 2 == 0 || sealed > number || at == 0 {
+        return;
+    }
+    // The segments before it are whole, if not deep enough to be sealed for their own sake.
+    for index in sealed..number {
+        store
+            .seal(SegmentIndex::new(index as u64).unwrap())
+            .unwrap();
+    }
+    let file = super::segments::pulled(folder, &plan.chain, number as u64);
+    let index = SegmentIndex::new(number as u64).unwrap();
+    store.adopt_segment(index, &file).unwrap();
 }
 
 fn seal(store: &mut Store) {

@@ -63,8 +63,8 @@ fn another_chain_or_schema_is_refused_and_nothing_lost() {
     later[1..3].copy_from_slice(&(SCHEMA + 1).to_le_bytes());
     later.push(0);
     let write = |value: Vec<u8>| {
-        let writes = vec![(Family::Meta, META_CHAIN.to_vec(), Some(value))];
-        engine.write(writes, Durability::Synced).unwrap();
+        let writes = [(Family::Meta, META_CHAIN, Some(value.as_slice()))];
+        engine.write(&writes, Durability::Synced).unwrap();
     };
     write(later);
     drop(store);

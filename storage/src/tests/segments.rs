@@ -208,7 +208,7 @@ fn after_an_unclean_end_every_piece_is_checked() {
 }
 
 /// The text of a segment, as a torrent brings it, in a file beside the store.
-fn pulled(folder: &std::path::Path, chain: &[Made], number: u64) -> std::path::PathBuf {
+pub(super) fn pulled(folder: &std::path::Path, chain: &[Made], number: u64) -> std::path::PathBuf {
     let first = (number * u64::from(SEGMENT_BLOCKS)) as usize;
     let lines = &chain[first..first + SEGMENT_BLOCKS as usize];
     let text: String = lines.iter().map(|made| made.line.clone() + "\n").collect();
@@ -318,4 +318,56 @@ fn only_the_next_segment_whole_is_adopted() {
         fs::write(&file, text).unwrap();
         store.adopt_segment(index(1), &file).unwrap();
     }
+}
+
+#[test]
+fn a_file_that_came_before_its_blocks_goes_with_the_block_before() {
+    let mut miner = Miner::new(25);
+    let chain = miner.chain(9);
+    let (folder, stores) = stores(&miner);
+    for mut store in stores {
+        grow(&mut store, &chain[..8]);
+        store.seal(index(1)).unwrap(); // not deep enough for `sealable`, but whole
+        let before = dump(&store);
+        let mut lines = chain[8..].to_vec();
+        lines.extend_from_within(..);
+        lines.extend_from_within(..);
+        let text: String = lines.iter().map(|made| made.line.clone() + "\n").collect();
+        let file = folder.path().join("pulled");
+        fs::write(&file, text).unwrap();
+        store.adopt_segment(index(2), &file).unwrap();
+        let mut batch = store.begin();
+        batch.disconnect().unwrap();
+        batch.commit(Durability::Buffered).unwrap();
+        assert_eq!(store.read().sealed_segments().unwrap(), index(1));
+        assert_eq!(store.read().metainfo(index(2)).unwrap(), None);
+        grow(&mut store, &chain[7..8]);
+        store.seal(index(1)).unwrap();
+        assert_eq!(dump(&store), before);
+    }
+    assert!(!folder.path().join("segments/dev-00000002.jwts").exists());
+}
+
+#[test]
+fn blocks_of_a_damaged_adopted_segment_are_kept_by_themselves() {
+    let mut miner = Miner::new(26);
+    let chain = miner.chain(9);
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Store::open(folder.path(), &miner.spec, miner.genesis(), &options()).unwrap();
+    let mut store = open();
+    grow(&mut store, &chain[..6]);
+    let file = pulled(folder.path(), &chain, 1);
+    let good = fs::read(&file).unwrap();
+    store.adopt_segment(index(1), &file).unwrap();
+    connect(&mut store, &chain[6]);
+    store.close().unwrap();
+    fs::remove_file(folder.path().join("segments/dev-00000001.jwts")).unwrap();
+    let mut store = open();
+    assert_eq!(store.report().damaged_segments[0].index, index(1));
+    grow(&mut store, &chain[7..]);
+    assert_lines(&store, &chain[7..]);
+    let refused = store.read().line(&chain[5].header.hash()).unwrap_err();
+    assert_eq!(refused.reason(), "segment_damaged");
+    store.restore_segment(index(1), &mut &good[..]).unwrap();
+    assert_lines(&store, &chain);
 }

@@ -1,3 +1,5 @@
+use std::hash::{Hash, Hasher};
+
 use super::{Key, Node, PAGE_DEPTH_MAX, PAGE_SLOTS, hash_internal};
 
 /// The first byte of a page's value.
@@ -6,10 +8,22 @@ const PAGE_VERSION: u8 = 1;
 const PAGE_BYTES_USUAL: usize = 1 + 4 + 16 * 32;
 
 /// Where a page stands: the first half bytes of the keys below it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PagePath {
     depth: u8,
     prefix: Key,
+}
+
+/// The depth and the first sixteen half bytes: hardly a page lies deeper, and a block looks up thousands.
+impl Hash for PagePath {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let start = self
+            .prefix
+            .first_chunk()
+            .map(|start| u64::from_le_bytes(*start));
+        state.write_u64(start.unwrap_or_default());
+        state.write_u8(self.depth);
+    }
 }
 
 impl PagePath {
@@ -71,10 +85,15 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) const EMPTY: Self = Self {
+    const EMPTY: Self = Self {
         nodes: [Node::Empty; 2 * PAGE_SLOTS],
         stale: 0,
     };
+
+    /// On the heap from the start: a page is some two kilobytes.
+    pub(crate) fn empty() -> Box<Self> {
+        Box::new(Self::EMPTY)
+    }
 
     /// The subtrees at the bottom.
     pub(crate) fn slots(&self) -> &[Node] {
@@ -126,12 +145,6 @@ impl Page {
     /// slot, a leaf's key and value hash, or a subtree's hash.
     ///
     /// A leaf stands in its parent's page, not in a value of its own: 64 bytes a record, and one read fewer on the way down.
-    pub(crate) fn to_value(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(PAGE_BYTES_USUAL);
-        self.write_value(&mut out);
-        out
-    }
-
     fn write_value(&self, out: &mut Vec<u8>) {
         out.push(PAGE_VERSION);
         out.extend([0; 4]);
@@ -153,28 +166,29 @@ impl Page {
         out[3..5].copy_from_slice(&leaves.to_be_bytes());
     }
 
-    /// Reads what [`Page::to_value`] wrote, and folds it; `None` where it did not.
-    pub(crate) fn from_value(bytes: &[u8]) -> Option<Self> {
+    /// Reads what [`Page::write_value`] wrote, and folds it; `None` where it did not.
+    pub(crate) fn from_value(bytes: &[u8]) -> Option<Box<Self>> {
         let (mut page, rest) = Self::read_slots(bytes)?;
         page.stale = (1 << PAGE_SLOTS) - 2;
         page.fold();
         rest.is_empty().then_some(page)
     }
 
-    /// The page as it is kept in memory: its value, then the hashes of the nodes above the slots.
-    pub(crate) fn to_memory(&self) -> Box<[u8]> {
+    /// The page as it is kept in memory: its value, then the hashes of the nodes above the slots; also the length of its value.
+    pub(crate) fn to_memory(&self) -> (Box<[u8]>, usize) {
         let mut out = Vec::with_capacity(PAGE_BYTES_USUAL + PAGE_SLOTS * 32);
         self.write_value(&mut out);
+        let value_len = out.len();
         for at in 1..PAGE_SLOTS {
             if let Node::Inner(hash) = self.node(at) {
                 out.extend(hash);
             }
         }
-        out.into_boxed_slice()
+        (out.into_boxed_slice(), value_len)
     }
 
     /// Reads what [`Page::to_memory`] wrote, without hashing; `None` where it did not.
-    pub(crate) fn from_memory(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_memory(bytes: &[u8]) -> Option<Box<Self>> {
         let (mut page, rest) = Self::read_slots(bytes)?;
         let (hashes, []) = rest.as_chunks::<32>() else {
             return None;
@@ -190,7 +204,7 @@ impl Page {
     }
 
     /// Reads the slots; the nodes above are left empty.
-    fn read_slots(bytes: &[u8]) -> Option<(Self, &[u8])> {
+    fn read_slots(bytes: &[u8]) -> Option<(Box<Self>, &[u8])> {
         let (&PAGE_VERSION, bytes) = bytes.split_first()? else {
             return None;
         };
@@ -200,7 +214,7 @@ impl Page {
         if leaves & !used != 0 {
             return None;
         }
-        let mut page = Self::EMPTY;
+        let mut page = Self::empty();
         for (slot, node) in page.nodes[PAGE_SLOTS..].iter_mut().enumerate() {
             let bit = 1 << slot;
             if used & bit == 0 {

@@ -380,7 +380,7 @@ fn agree(numbers: Vec<u32>) -> bool {
     let mut action = params.clone();
     action.insert("action".to_owned(), "f".into());
     let receipt = chain.actions(&json!([action]));
-    let mut got_world = chain.world.records().clone();
+    let mut got_world = chain.world.records();
     got_world.remove(definition_path);
 
     let site = [

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read as _};
 /// Lines that are imported by one write.
 pub const RUN_LINES: usize = 256;
 /// Bytes of lines after which a write is made, however few they are. Three runs are in memory at once, each some four times over.
-pub const RUN_BYTES: usize = 8 << 20;
+pub const RUN_BYTES: usize = 4 << 20;
 
 /// Why a text is not made of block lines.
 #[derive(Debug, thiserror::Error)]

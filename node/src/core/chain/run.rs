@@ -17,6 +17,8 @@ use super::{Chain, ChainError, Imported, TipChange, connect_block};
 
 /// Lines whose signatures one task verifies together.
 const TASK_LINES: usize = 16;
+/// Memory that a batch may take up before it is written, in bytes; a block more, in the end. Larger ones write fewer pages of the state's tree.
+const BATCH_BYTES: usize = 24 << 20;
 /// Checked runs that wait for the one that is executed. One evens out runs of unlike weight; each costs its text some four times over.
 const RUNS_WAITING: usize = 1;
 
@@ -30,6 +32,13 @@ pub struct RunChecker {
 /// Block lines with the verdict on each by itself.
 pub struct CheckedRun<L> {
     lines: Vec<(L, Result<UnlinkedBlock, BlockError>)>,
+}
+
+impl<L> CheckedRun<L> {
+    /// Leaves the first lines out.
+    pub(super) fn skip(&mut self, lines: usize) {
+        self.lines.drain(..lines);
+    }
 }
 
 impl RunChecker {
@@ -59,17 +68,6 @@ pub struct ImportRun {
     pub error: Option<ChainError>,
     /// How the main chain changed in all.
     pub change: TipChange,
-}
-
-impl ImportRun {
-    /// Adds the run that came after.
-    pub(super) fn add(&mut self, later: Self) {
-        self.done += later.done;
-        self.bytes += later.bytes;
-        self.new += later.new;
-        self.error = later.error;
-        self.change.extend(later.change);
-    }
 }
 
 impl Chain {
@@ -173,13 +171,15 @@ impl Chain {
         let mut tip = batch.read().tip()?.map(|tip| tip.hash);
         let (mut connected, mut bytes) = (0, 0);
         let mut refused = None;
-        while let Some((line, verdict)) = rest.next_if(|(_, verdict)| match verdict {
-            Ok(block) => {
-                let header = block.header();
-                Some(header.claims().parent) == tip && !self.tree.contains(&header.hash())
-            }
-            Err(_) => true,
-        }) {
+        while batch.bytes() < BATCH_BYTES
+            && let Some((line, verdict)) = rest.next_if(|(_, verdict)| match verdict {
+                Ok(block) => {
+                    let header = block.header();
+                    Some(header.claims().parent) == tip && !self.tree.contains(&header.hash())
+                }
+                Err(_) => true,
+            })
+        {
             let linked = verdict.map_err(ChainError::from).and_then(|block| {
                 let parent = block.header().claims().parent;
                 let context = parent_context(&batch.read(), &self.spec, parent)?;
@@ -198,10 +198,12 @@ impl Chain {
                     run.change.connected.push(header.hash);
                     self.tree.insert(header)?;
                 }
-                Err(error) => {
+                Err(error @ (ChainError::Block(_) | ChainError::Tree(_))) => {
                     refused = Some(error);
                     break;
                 }
+                // The batch may hold half of the block: none of it is kept.
+                Err(error) => return Err(error),
             }
         }
         batch.commit(durability)?;

@@ -1,92 +1,69 @@
-//! A segment that was pulled whole: its text stays in its file.
+//! A segment that was pulled whole: its file is moved to the sealed ones before its blocks are connected, so that its text is written once.
 
-use std::fs::File;
-use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use lyceum_protocol::{BlockHash, BlockLine, SegmentIndex, Timestamp};
-use lyceum_storage::{Durability, StoreError};
+use lyceum_protocol::SegmentIndex;
+use lyceum_storage::StoreError;
 
-use super::{Chain, ChainError, ImportRun, LineRuns, LinesError};
-
-/// How the import of a pulled segment's runs ends early.
-enum Stop {
-    Lines(LinesError),
-    /// The total says why.
-    Refused,
-}
-
-impl From<LinesError> for Stop {
-    fn from(error: LinesError) -> Self {
-        Self::Lines(error)
-    }
-}
+use super::{Chain, ChainError};
 
 impl Chain {
-    /// Imports a pulled segment from its file, with all checks.
+    /// Takes over the file of a pulled segment, where it is the first that is not whole on the main chain; false where it can't be that, or the
+    /// ledger is in memory: then the file stays where it is.
     ///
-    /// Where it is the next one to be sealed, the file is moved to the sealed segments, and the database keeps offsets only; where a block turns out
-    /// invalid, or is not of this chain, the file goes, and the blocks before it are kept. Elsewhere its lines are
-    /// imported as any others, and the file stays where it is.
+    /// From then on the segment counts as sealed, and of a block that is connected and found in the file, the database keeps the offset only.
+    /// Segments before it that came as blocks are sealed, however deep they are: only the next one can be taken over.
     ///
     /// # Errors
-    /// [`ChainError::Store`], [`ChainError::Lines`]; a verdict on a block is in [`ImportRun::error`].
-    pub fn import_segment_file(
-        &mut self,
-        index: SegmentIndex,
-        file: &Path,
-        now: Timestamp,
-    ) -> Result<ImportRun, ChainError> {
-        // Opened first: the file is read on wherever it is moved.
-        let text = File::open(file).map_err(LinesError::Io)?;
-        let is_adopted = match self.store.adopt_segment(index, file) {
-            Ok(_) => true,
-            Err(StoreError::NotSealable { .. }) => false,
-            Err(error) => return Err(error.into()),
-        };
-        let imported = self.import_lines(BufReader::new(text), now);
-        let is_good = imported.as_ref().is_ok_and(|run| run.error.is_none());
-        if is_adopted && !is_good {
-            self.store.abandon_segment(index)?;
+    /// [`ChainError::Store`].
+    pub fn adopt_segment(&mut self, index: SegmentIndex, file: &Path) -> Result<bool, ChainError> {
+        if self.store.segments_folder().is_none() {
+            return Ok(false);
         }
-        imported
+        loop {
+            let next = self.store.read().sealed_segments()?;
+            let taken = match next < index {
+                true => self.store.seal(next),
+                false => self.store.adopt_segment(index, file),
+            };
+            match taken {
+                Ok(_) if next < index => {}
+                Ok(_) => return Ok(true),
+                Err(StoreError::NotSealable { .. }) => return Ok(false),
+                // It can't be read: that is for who reads it next to say.
+                Err(StoreError::Io { path, .. }) if path == file => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
-    /// Imports lines to the end, or to the first that is refused. Those that are known at the start are passed over.
-    fn import_lines(
-        &mut self,
-        text: BufReader<File>,
-        now: Timestamp,
-    ) -> Result<ImportRun, ChainError> {
-        let mut lines = LineRuns::new(text, self.spec.max_block_bytes as usize);
-        let mut total = ImportRun::default();
-        let mut first = None;
-        while let Some(line) = lines.next_line()? {
-            let hash = BlockHash::of(BlockLine::new(&line).token().as_bytes());
-            if !self.tree.contains(&hash) {
-                first = Some(Ok(vec![line]));
-                break;
-            }
-            total.done += 1;
-            total.bytes += line.len() as u64 + 1;
-        }
-        let runs = first.into_iter().chain(lines);
-        let runs = runs.map(|run| run.map_err(Stop::from));
-        let ended = self.import_runs(
-            runs,
-            || now,
-            Durability::Buffered,
-            |_, run| {
-                total.add(run);
-                match total.error {
-                    None => Ok(()),
-                    Some(_) => Err(Stop::Refused),
-                }
-            },
-        );
-        match ended {
-            Err(Stop::Lines(error)) => Err(error.into()),
-            Ok(()) | Err(Stop::Refused) => Ok(total),
-        }
+    /// Gives up a segment that was taken over and is not whole on the main chain: its file goes, and its blocks that are connected stay.
+    ///
+    /// # Errors
+    /// [`ChainError::Store`]; [`StoreError::SegmentDamaged`] where the connected blocks can't be read from the file.
+    pub fn abandon_segment(&mut self, index: SegmentIndex) -> Result<(), ChainError> {
+        Ok(self.store.abandon_segment(index)?)
+    }
+
+    /// A segment that was taken over, but is not whole on the main chain yet, and where its file lies: the process before ended in between.
+    ///
+    /// # Errors
+    /// [`ChainError::Store`].
+    pub fn unfinished_segment(&self) -> Result<Option<(SegmentIndex, PathBuf)>, ChainError> {
+        let view = self.store.read();
+        let blocks = self.tree.tip_height().get() + 1;
+        let whole = blocks / u64::from(self.spec.segment_blocks);
+        let index = SegmentIndex::new(whole).unwrap_or(SegmentIndex::MAX);
+        let is_unfinished = view.sealed_segments()? > index;
+        Ok(self
+            .segment_file(index)
+            .filter(|_| is_unfinished)
+            .map(|file| (index, file)))
+    }
+
+    /// Where a sealed segment's file lies; `None` where the ledger is in memory.
+    pub fn segment_file(&self, index: SegmentIndex) -> Option<PathBuf> {
+        let folder = self.store.segments_folder()?;
+        Some(folder.join(self.store.read().segment_name(index)))
     }
 }

@@ -175,7 +175,9 @@ impl Core {
     /// Seals what is deep enough, and offers what is sealed to others.
     pub(in crate::core) fn follow_seals(&mut self) -> Result<(), ChainError> {
         self.chain.seal_ready()?;
-        let sealed = self.chain.store().read().sealed_segments()?.get();
+        let sealed = self.chain.store().read().sealed_segments()?;
+        // One that was taken over is sealed once it is whole on the main chain.
+        let sealed = sealed.min(self.next_segment()).get();
         for index in (self.sealed.len() as u64)..sealed {
             let index = SegmentIndex::new(index).unwrap_or(SegmentIndex::MAX);
             let segment = self.chain.store().read().segment(index)?;

@@ -4,7 +4,7 @@ use libp2p::PeerId;
 use lyceum_protocol::{BlockHash, BlockLine, Verdict};
 use lyceum_storage::Durability;
 
-use crate::core::chain::ChainError;
+use crate::core::chain::{ChainError, ImportRun};
 use crate::core::event::{Notice, Source};
 use crate::core::peers::Offence;
 use crate::core::step::blocks::refusal;
@@ -106,6 +106,17 @@ impl Core {
         };
         let now = self.now();
         let run = self.chain.import_run(lines, now, durability);
+        self.imported(run, lines, source, blame)
+    }
+
+    /// Does what follows from an import of lines; true where none was refused.
+    pub(super) fn imported(
+        &mut self,
+        run: ImportRun,
+        lines: &[&str],
+        source: Source,
+        blame: &[PeerId],
+    ) -> Result<bool, ChainError> {
         if run.new > 0 {
             self.progress();
             let blocks = run.new;

@@ -275,6 +275,7 @@ impl Core {
         let pulled = Pulled {
             file: file.clone(),
             from,
+            is_adopted: false,
         };
         self.sync.files.insert(index, pulled);
         if !self.damaged.contains(&index) {
