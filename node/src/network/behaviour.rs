@@ -86,8 +86,9 @@ pub(super) fn swarm(
 pub(super) fn swarm_over(
     transport: Boxed<(PeerId, StreamMuxerBox)>,
     config: &NetworkConfig,
+    registry: &mut Registry,
 ) -> Result<Swarm<Behaviour>, NetworkError> {
-    let parts = behaviour(config)?;
+    let parts = behaviour(config, registry)?;
     let builder = SwarmBuilder::with_existing_identity(config.identity.clone()).with_tokio();
     let Ok(builder) = builder.with_other_transport(|_| transport);
     let Ok(builder) = builder.with_behaviour(|_| parts);

@@ -114,7 +114,7 @@ pub fn start_over(
     config: NetworkConfig,
     registry: &mut Registry,
 ) -> Result<Network, NetworkError> {
-    let swarm = swarm_over(transport, &config)?;
+    let swarm = swarm_over(transport, &config, registry)?;
     start_swarm(swarm, config, registry)
 }
 
