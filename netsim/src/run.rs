@@ -26,6 +26,9 @@ use report::{Report, Sample};
 
 /// How often the nodes are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How much longer than its seconds a scenario takes, at most, until all are banned that lied: a claim that was not kept is not believed for a
+/// minute, and punished the second time.
+const PUNISHED_WITHIN: Duration = Duration::from_secs(150);
 /// Every node has an address of its own, so the node's usual ports do.
 const PORTS: Ports = Ports {
     http: 8650,
@@ -147,7 +150,7 @@ impl<'a> Play<'a> {
         let length = Duration::from_secs_f64(self.scenario.seconds);
         let mut ahead = std::mem::take(&mut self.scenario.at).into_iter().peekable();
         let all: Vec<At> = ahead.clone().collect();
-        while self.started.elapsed() < length {
+        while self.goes_on(length)? {
             anyhow::ensure!(!self.stop.is_set(), "asked to stop");
             let next = Instant::now() + LOOK_EVERY;
             let now = self.started.elapsed().as_secs_f64();
@@ -160,6 +163,21 @@ impl<'a> Play<'a> {
         }
         self.scenario.at = all;
         self.judge()
+    }
+
+    /// Is it not over yet? Lies that came at an unlucky moment are told again.
+    fn goes_on(&self, length: Duration) -> anyhow::Result<bool> {
+        let (names, now) = (self.nodes.names(), self.started.elapsed());
+        if now < length || now > length + PUNISHED_WITHIN {
+            return Ok(now < length);
+        }
+        for liar in &self.liars {
+            let exposure = liar.expose(&self.nodes.all, &names)?;
+            if !exposure.faults(&liar.name).is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn node(&mut self, name: &str) -> anyhow::Result<&mut Node> {
