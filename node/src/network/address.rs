@@ -58,13 +58,13 @@ fn reach(ip: IpAddr) -> Reach {
     }
 }
 
-/// Does an address start with a name of DNS?
-pub(super) fn is_name(address: &Multiaddr) -> bool {
-    let first = address.iter().next();
-    matches!(
-        first,
+/// Does an address give a name of DNS where the other end is, and no relay?
+pub(super) fn is_named(address: &Multiaddr) -> bool {
+    let is_name = matches!(
+        address.iter().next(),
         Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_))
-    )
+    );
+    is_name && address.iter().all(|part| part != Protocol::P2pCircuit)
 }
 
 /// Can a peer that is connected from `seen` be listening at `address`?

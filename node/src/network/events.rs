@@ -42,7 +42,10 @@ impl Task {
                 endpoint,
                 ..
             } => {
-                self.peers.connect(peer_id, connection_id, &endpoint);
+                let gate = &self.swarm.behaviour().gate;
+                let address = gate.resolved(&peer_id, endpoint.get_remote_address());
+                let end = (address, endpoint.is_dialer());
+                self.peers.connect(peer_id, connection_id, end);
                 self.bootnodes.reached(connection_id, peer_id);
             }
             SwarmEvent::ConnectionClosed {

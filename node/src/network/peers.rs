@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use libp2p::core::ConnectedPoint;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
@@ -66,7 +65,13 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn connect(&mut self, id: PeerId, connection: ConnectionId, end: &ConnectedPoint) {
+    /// A connection is there, with an address that has no name in it where that is known.
+    pub(super) fn connect(
+        &mut self,
+        id: PeerId,
+        connection: ConnectionId,
+        (address, is_outbound): (Multiaddr, bool),
+    ) {
         let peer = self.by_id.entry(id).or_insert_with(|| Peer {
             links: Vec::new(),
             since: Instant::now(),
@@ -80,8 +85,8 @@ impl Peers {
         });
         peer.links.push(Link {
             id: connection,
-            address: end.get_remote_address().clone(),
-            is_outbound: end.is_dialer(),
+            address,
+            is_outbound,
         });
     }
 
