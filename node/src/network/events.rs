@@ -4,6 +4,7 @@ use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, gossipsub, identify, ping, relay};
 
 use super::address::is_of_known_kind;
+use super::address::is_relayed;
 use super::behaviour::BehaviourEvent;
 use super::peers::{HELD_MAX, shown_agent};
 use super::task::Task;
@@ -60,9 +61,7 @@ impl Task {
                 self.is_view_old = true;
             }
             SwarmEvent::ListenerClosed { addresses, .. } => {
-                let circuit = libp2p::multiaddr::Protocol::P2pCircuit;
-                let is_circuit = |part| part == circuit;
-                if addresses.is_empty() || addresses.iter().any(|a| a.iter().any(is_circuit)) {
+                if addresses.is_empty() || addresses.iter().any(is_relayed) {
                     self.is_relayed = false;
                 }
                 self.is_view_old = true;

@@ -8,7 +8,7 @@ use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
-use super::address::{ip_of, network_of};
+use super::address::{ip_of, is_relayed, network_of};
 use super::{NetworkEvent, PeerView};
 
 /// Gossip and requests that are kept back for a peer until identify has confirmed it.
@@ -43,11 +43,12 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// The address of its first connection.
+    /// The address of its first connection without a relay, or else of its first.
     pub(super) fn address(&self) -> Option<(&Multiaddr, bool)> {
-        self.links
-            .first()
-            .map(|link| (&link.address, link.is_outbound))
+        let mut links = self.links.iter();
+        let direct = links.find(|link| !is_relayed(&link.address));
+        let link = direct.or(self.links.first())?;
+        Some((&link.address, link.is_outbound))
     }
 
     /// Where it is connected from.
