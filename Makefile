@@ -22,6 +22,7 @@ build:           ## the programs, optimised: lyceum and netsim
 	@$(ROCKSDB) cargo build --release --locked --package lyceum-node --package lyceum-netsim
 
 test: lint doc deny  ## every quick check: format, lints, documentation, tests
+	@.ci/apt iproute2
 	$(ROCKSDB) cargo test --workspace --quiet
 
 # More of it: make testnet ARGS='--nodes 10 --for 5m'. It shares its build with `make test`: dependencies are optimised there, too.
@@ -31,6 +32,7 @@ testnet:         ## a local network of real nodes, live in the terminal
 
 # The liars of one scenario are an example of the node's crate, which no other target builds.
 scenario:        ## play NAME (smoke) on real nodes in network namespaces, as root: make scenario NAME=partition ARGS='--report /tmp/report'
+	@.ci/apt iproute2
 	@$(ROCKSDB) cargo build --workspace --locked --quiet --bins --example lyceum-liar
 	@"$(CARGO_TARGET_DIR)/debug/netsim" run $(NAME) $(ARGS)
 
@@ -40,6 +42,7 @@ sim:             ## the simulator's lints and tests: whole networks in virtual t
 	$(ROCKSDB) cargo test $(SIM) $(SIM_CRATES) --locked --quiet
 
 calibrate:       ## ten real nodes beside ten simulated ones; needs root and /dev/net/tun
+	@.ci/apt iproute2
 	@$(ROCKSDB) cargo build --workspace --locked --quiet
 	@$(ROCKSDB) cargo build $(SIM) --locked --quiet
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cd netsim/sim/scenarios && \
