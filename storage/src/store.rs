@@ -181,7 +181,9 @@ impl Store {
             (Family::Meta, META_CHAIN, Some(chain.as_slice())),
             (Family::Meta, META_OPEN, Some(open_mark.as_slice())),
         ];
-        shared.engine.write(&writes, Durability::Synced)?;
+        shared
+            .engine
+            .write(&mut writes.into_iter(), 0, Durability::Synced)?;
         failpoint::reach("open:marked");
         Ok(Self {
             shared: Arc::new(shared),
@@ -238,7 +240,9 @@ impl Store {
         self.shared.engine.flush()?;
         failpoint::reach("close:flushed");
         let writes = [(Family::Meta, META_OPEN, None)];
-        self.shared.engine.write(&writes, Durability::Synced)
+        self.shared
+            .engine
+            .write(&mut writes.into_iter(), 0, Durability::Synced)
     }
 }
 

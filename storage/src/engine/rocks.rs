@@ -25,8 +25,6 @@ const TABLE_BYTES: u64 = 32 << 20;
 /// RocksDB's own text log: how many old ones are kept, and how large each gets in bytes.
 const INFO_LOGS_KEPT: usize = 2;
 const INFO_LOG_BYTES: usize = 1 << 20;
-/// What an entry takes up in a batch beside its key and value, at the most: a tag, a family, two lengths.
-const ENTRY_BYTES: usize = 16;
 /// Flush and compaction threads. The node's own work needs the other cores.
 const BACKGROUND_JOBS: i32 = 2;
 
@@ -251,10 +249,12 @@ impl Engine for RocksEngine {
         })
     }
 
-    fn write(&self, writes: &[Write<'_>], durability: Durability) -> Result<(), StoreError> {
-        let entry =
-            |(_, key, value): &Write<'_>| ENTRY_BYTES + key.len() + value.map_or(0, <[u8]>::len);
-        let bytes = writes.iter().map(entry).sum();
+    fn write(
+        &self,
+        writes: &mut dyn Iterator<Item = Write<'_>>,
+        bytes: usize,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
         let mut batch = WriteBatch::with_capacity_bytes(bytes);
         let families = Family::ALL.map(|family| self.family(family));
         for (family, key, value) in writes {
