@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use chains::{Shape, school, shelf, spec};
-use lyceum_node::core::{Chain, LineRuns, LinesError};
+use lyceum_node::core::{Chain, LineRuns, LinesError, RUN_BYTES};
 use lyceum_protocol::{
     BatchSeed, ChainSpec, SignedMessage, Timestamp, Transaction, decode_block, verify_batch,
 };
@@ -25,8 +25,6 @@ use rayon::prelude::*;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Items that are verified together, as an import of blocks of this size does.
-const BATCH_LEN: usize = 16 * (chains::BLOCK_TRANSACTIONS + 1);
 /// The states that are compared, in records, and the transactions on each.
 const STATES: [usize; 2] = [10_000, 1_000_000];
 const STATE_TRANSACTIONS: usize = 20_000;
@@ -146,8 +144,12 @@ fn verify(spec: &ChainSpec, lines: &[String]) -> Took {
             std::iter::once(block.header.signed_message()).chain(transactions)
         })
         .collect();
+    // As many at once as an import takes: a run of lines, spread over the threads.
+    let run_lines = RUN_BYTES.div_ceil(lines[lines.len() / 2].len());
+    let task_lines = run_lines.div_ceil(rayon::current_num_threads());
+    let batch_len = task_lines * (chains::BLOCK_TRANSACTIONS + 1);
     Took::of(|| {
-        let good = messages.par_chunks(BATCH_LEN).all(|items| {
+        let good = messages.par_chunks(batch_len).all(|items| {
             verify_batch(items, &BatchSeed::new([9; 32]))
                 .iter()
                 .all(Result::is_ok)

@@ -32,6 +32,18 @@ pub struct ConnectBlock<'b> {
 #[derive(Debug)]
 pub struct TreeChanges(pub(crate) Vec<(Key, Option<[u8; 32]>)>);
 
+impl TreeChanges {
+    /// How many records are changed.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Is nothing changed?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// The part of a [`Batch`](crate::Batch) that is all but the state's tree: while the root after one block is made, it connects the next.
 pub struct Connector<'s> {
     pub(crate) shared: &'s Shared,
