@@ -2,7 +2,7 @@ use lyceum_protocol::{BlockLine, Header, SegmentIndex, StateRoot, Work};
 
 use crate::cache::Caches;
 use crate::connector::{ConnectBlock, Connector, TreeChanges};
-use crate::engine::{Durability, View, Visit};
+use crate::engine::{Durability, View, Visit, write_bytes};
 use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
@@ -194,10 +194,10 @@ impl<'s> Batch<'s> {
             true => durability,
             false => Durability::Synced,
         };
-        let bytes = overlay.bytes() + self.pages.bytes();
         failpoint::reach("commit:before");
         let (values, pages) = (overlay.into_changes(), self.pages.into_changes());
         let written = {
+            let bytes = write_bytes(values.writes()) + write_bytes(pages.writes());
             let mut writes = values.writes().chain(pages.writes());
             shared.engine.write(&mut writes, bytes, durability)
         };

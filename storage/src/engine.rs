@@ -56,6 +56,12 @@ impl<V: View + ?Sized> View for &V {
 /// A put, or a delete.
 pub(crate) type Write<'w> = (Family, &'w [u8], Option<&'w [u8]>);
 
+/// How many bytes some writes are, keys and values.
+pub(crate) fn write_bytes<'w>(writes: impl Iterator<Item = Write<'w>>) -> usize {
+    let bytes = writes.map(|(_, key, value)| key.len() + value.map_or(0, <[u8]>::len));
+    bytes.sum()
+}
+
 /// How far a commit reaches before it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {

@@ -14,7 +14,7 @@ pub(crate) use adopt::{has_file, place_in_file};
 pub(crate) use files::{FolderFiles, MemoryFiles, SegmentFiles};
 
 use crate::connector::Connector;
-use crate::engine::{Durability, View};
+use crate::engine::{Durability, View, write_bytes};
 use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
@@ -139,8 +139,8 @@ impl Store {
         let sealed = encode(&(index.get() + 1));
         overlay.put(Family::Meta, META_SEALED, sealed);
         failpoint::reach("seal:before_commit");
-        let bytes = overlay.bytes();
         let writes = overlay.into_changes();
+        let bytes = write_bytes(writes.writes());
         drop(view);
         self.shared
             .engine
@@ -190,8 +190,8 @@ impl Store {
     fn write_entry(&mut self, entry: &SegmentEntry) -> Result<(), StoreError> {
         let mut overlay = Overlay::new(self.shared.engine.as_ref());
         put_entry(&mut overlay, entry);
-        let bytes = overlay.bytes();
         let writes = overlay.into_changes();
+        let bytes = write_bytes(writes.writes());
         self.shared
             .engine
             .write(&mut writes.writes(), bytes, Durability::Synced)

@@ -32,7 +32,7 @@ mod segment;
 mod template;
 
 use context::parent_context;
-pub use lines::{LineRuns, LinesError, RUN_BYTES, RUN_LINES};
+pub use lines::{LineRuns, LinesError, RUN_BYTES, RUN_LINES, RUNS_BYTES_MAX};
 use orphans::Orphans;
 pub use orphans::{ORPHAN_BYTES_MAX, ORPHANS_MAX};
 pub use part::{PART_BYTES, PartError, SegmentPart};

@@ -25,6 +25,8 @@ const TABLE_BYTES: u64 = 32 << 20;
 /// RocksDB's own text log: how many old ones are kept, and how large each gets in bytes.
 const INFO_LOGS_KEPT: usize = 2;
 const INFO_LOG_BYTES: usize = 1 << 20;
+/// What an entry takes up in a batch beside its key and value, at the most: a tag, a family, two lengths.
+const ENTRY_BYTES: usize = 16;
 /// Flush and compaction threads. The node's own work needs the other cores.
 const BACKGROUND_JOBS: i32 = 2;
 
@@ -106,8 +108,8 @@ fn database_options(options: &Options, recovery: DBRecoveryMode) -> rocksdb::Opt
     database.set_wal_recovery_mode(recovery);
     // All families are flushed together: whatever the log then loses, they end at the same commit.
     database.set_atomic_flush(true);
-    // The bound on memory for writes, over all families; each family's own limit is out of the way.
-    database.set_db_write_buffer_size(options.write_buffer_bytes);
+    // The bound on memory for writes, over all families; each family's own limit is out of the way. While what was full is flushed, the rest fills.
+    database.set_db_write_buffer_size(options.write_buffer_bytes / 3 * 2);
     // The log is kept until the buffers it covers are flushed; it should not force that earlier.
     database.set_max_total_wal_size(4 * options.write_buffer_bytes as u64);
     database.set_max_open_files(i32::try_from(options.open_files_max).unwrap_or(i32::MAX));
@@ -255,7 +257,8 @@ impl Engine for RocksEngine {
         bytes: usize,
         durability: Durability,
     ) -> Result<(), StoreError> {
-        let mut batch = WriteBatch::with_capacity_bytes(bytes);
+        let (entries, _) = writes.size_hint();
+        let mut batch = WriteBatch::with_capacity_bytes(bytes + entries * ENTRY_BYTES);
         let families = Family::ALL.map(|family| self.family(family));
         for (family, key, value) in writes {
             let family = families[family.index()];

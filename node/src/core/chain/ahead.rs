@@ -17,8 +17,6 @@ use super::context::parent_context;
 use super::run::Judged;
 use super::{ChainError, execute};
 
-/// Memory that a batch may take up before it is written, in bytes; a block more, in the end. Larger ones write fewer pages of the state's tree.
-const BATCH_BYTES: usize = 24 << 20;
 /// What one changed record adds to a batch by the tree's pages, about: in a large state it has one or two to itself, and a share of those above.
 /// Batches end by this, not by what the pages take up, so that they end at the same block whichever thread is faster.
 const TREE_CHANGE_BYTES: usize = 1 << 10;
@@ -31,6 +29,8 @@ pub(super) struct AheadRules<'c> {
     pub(super) spec: &'c ChainSpec,
     pub(super) tree: &'c HeaderTree,
     pub(super) now: Timestamp,
+    /// Memory that the batch may take up; a block more, in the end. Larger ones write fewer pages of the state's tree.
+    pub(super) batch_bytes: usize,
 }
 
 /// How far it came.
@@ -97,7 +97,7 @@ impl AheadRules<'_> {
     ) -> Result<(), ChainError> {
         let mut tip = connector.read().tip()?.map(|tip| tip.hash);
         let mut tree_bytes = 0;
-        while connector.bytes() + tree_bytes < BATCH_BYTES
+        while connector.bytes() + tree_bytes < self.batch_bytes
             && let Some((line, verdict)) = rest.next_if(|(_, verdict)| match verdict {
                 Ok(block) => {
                     let header = block.header();

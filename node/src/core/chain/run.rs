@@ -172,12 +172,14 @@ impl Chain {
         durability: Durability,
         run: &mut ImportRun,
     ) -> Result<(), ChainError> {
+        let batch_bytes = self.store.batch_bytes();
         let mut batch = self.store.begin();
         let rules = AheadRules {
             executor: &self.executor,
             spec: &self.spec,
             tree: &self.tree,
             now,
+            batch_bytes,
         };
         let ahead = rules.connect(&mut batch, rest);
         if let Some(WrongRoot { index, error }) = ahead.wrong {
