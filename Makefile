@@ -8,6 +8,7 @@ FUZZ_SECONDS ?= 60
 SIM = --manifest-path netsim/sim/Cargo.toml
 SIM_CRATES = --package lyceum-sim --package futures-timer --package web-time
 CRASH_KILLS ?= 200
+CARGO_FUZZ = $(CACHE)/tools/bin/cargo-fuzz
 NAME ?= smoke
 # Installs what compiling needs, and lends RocksDB's library to the command, compiled once for this machine.
 ROCKSDB = LYCEUM_CACHE="$(CACHE)" .ci/rocksdb
@@ -21,6 +22,7 @@ build:           ## the programs, optimised: lyceum and netsim
 	@$(ROCKSDB) cargo build --release --locked --package lyceum-node --package lyceum-netsim
 
 test: lint doc deny  ## every quick check: format, lints, documentation, tests
+	@.ci/apt iproute2
 	$(ROCKSDB) cargo test --workspace --quiet
 
 # More of it: make testnet ARGS='--nodes 10 --for 5m'. It shares its build with `make test`: dependencies are optimised there, too.
@@ -30,6 +32,7 @@ testnet:         ## a local network of real nodes, live in the terminal
 
 # The liars of one scenario are an example of the node's crate, which no other target builds.
 scenario:        ## play NAME (smoke) on real nodes in network namespaces, as root: make scenario NAME=partition ARGS='--report /tmp/report'
+	@.ci/apt iproute2
 	@$(ROCKSDB) cargo build --workspace --locked --quiet --bins --example lyceum-liar
 	@"$(CARGO_TARGET_DIR)/debug/netsim" run $(NAME) $(ARGS)
 
@@ -39,6 +42,7 @@ sim:             ## the simulator's lints and tests: whole networks in virtual t
 	$(ROCKSDB) cargo test $(SIM) $(SIM_CRATES) --locked --quiet
 
 calibrate:       ## ten real nodes beside ten simulated ones; needs root and /dev/net/tun
+	@.ci/apt iproute2
 	@$(ROCKSDB) cargo build --workspace --locked --quiet
 	@$(ROCKSDB) cargo build $(SIM) --locked --quiet
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cd netsim/sim/scenarios && \
@@ -51,11 +55,16 @@ crash:           ## kill an importing process 200 times (CRASH_KILLS), and at ev
 bench:           ## the benches: ratios, each measured in one run
 	$(ROCKSDB) cargo bench --workspace --quiet
 
-fuzz:            ## each fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain and cargo-fuzz
-	@for target in $$(cargo +nightly fuzz list); do \
-	    mkdir -p "$(CACHE)/fuzz/$$target"; \
-	    cargo +nightly fuzz run $$target "$(CACHE)/fuzz/$$target" fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -max_len=65536 || exit 1; \
+# Without a sanitizer, so that the stable compiler will do: the targets' own checks, panics and limits are what is looked for.
+fuzz: $(CARGO_FUZZ)  ## each fuzz target for FUZZ_SECONDS (60)
+	@for target in $$("$(CARGO_FUZZ)" fuzz list); do \
+	    mkdir -p "$(CACHE)/fuzz/$$target" fuzz/corpus/$$target; \
+	    $(ROCKSDB) "$(CARGO_FUZZ)" fuzz run --sanitizer none $$target "$(CACHE)/fuzz/$$target" fuzz/corpus/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 || exit 1; \
 	done
+
+$(CARGO_FUZZ):
+	cargo install --quiet --locked --root "$(CACHE)/tools" cargo-fuzz@0.13.2
 
 fmt:             ## format the code
 	cargo fmt --all

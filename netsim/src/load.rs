@@ -1,29 +1,27 @@
 //! A steady load: calls are signed and handed in to the nodes in turn, at a set rate, until asked to stop.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use lyceum_protocol::{ChainSpec, Credits, Gas, Seq, Transaction, TxBody, TxClaims};
+use lyceum_protocol::ChainSpec;
 
 use crate::client::{Answer, Client};
 use crate::stop::Stop;
 use crate::wallets::Person;
 
+pub mod accounts;
 pub mod calls;
 
-use calls::Calls;
+use accounts::Accounts;
+use calls::{Call, Calls};
 
-/// Gas for any of the calls.
-const GAS: u64 = 1_000_000;
 /// How often the ledger is asked which transactions it has.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long a sender's next transaction may be pending before it is handed in again, to another node.
 const LOST_AFTER: Duration = Duration::from_secs(8);
-/// The most pending transactions of a sender; nodes hold 64.
-const PENDING_MAX: usize = 32;
 
 /// What became of the load.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +34,19 @@ pub struct Tally {
     pub refused: BTreeMap<String, u64>,
     /// Those taken, by what they call.
     pub kinds: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    /// A node took a call.
+    pub fn take(&mut self, call: &Call) {
+        self.taken += 1;
+        *self.kinds.entry(call.kind).or_default() += 1;
+    }
+
+    /// A call was refused.
+    pub fn refuse(&mut self, reason: &str) {
+        *self.refused.entry(reason.to_owned()).or_default() += 1;
+    }
 }
 
 /// The nodes that transactions are handed in to; more may come.
@@ -80,8 +91,8 @@ impl Load {
         let (stop, tally) = (Stop::default(), Arc::default());
         let sender = Sender {
             calls: Calls::new(seed, &people),
-            accounts: people.into_iter().map(Account::new).collect(),
-            spec: spec.clone(),
+            accounts: Accounts::new(spec.clone(), people),
+            started: Instant::now(),
             targets,
             turn: 0,
             tally: Arc::clone(&tally),
@@ -139,34 +150,10 @@ impl Drop for Load {
     }
 }
 
-/// A person, and what of theirs is pending.
-struct Account {
-    person: Person,
-    next: u64,
-    pending: VecDeque<Pending>,
-}
-
-struct Pending {
-    seq: u64,
-    token: String,
-    since: Instant,
-}
-
-impl Account {
-    fn new(person: Person) -> Self {
-        let pending = VecDeque::new();
-        Self {
-            person,
-            next: 0,
-            pending,
-        }
-    }
-}
-
 struct Sender {
     calls: Calls,
-    accounts: Vec<Account>,
-    spec: ChainSpec,
+    accounts: Accounts,
+    started: Instant,
     targets: Targets,
     turn: usize,
     tally: Arc<Mutex<Tally>>,
@@ -179,7 +166,7 @@ impl Sender {
         let mut look = next + LOOK_EVERY;
         while !self.stop.is_set() {
             let call = self.calls.draw();
-            if self.accounts[call.sender].pending.len() < PENDING_MAX {
+            if self.accounts.has_room(call.sender) {
                 self.send(&call);
             }
             if Instant::now() >= look {
@@ -201,100 +188,49 @@ impl Sender {
     }
 
     /// Signs a call and hands it in. A refusal that is about the call leaves the `seq` to the next.
-    fn send(&mut self, call: &calls::Call) {
+    fn send(&mut self, call: &Call) {
         let Some(client) = self.target() else { return };
-        let fee = 1 + self.turn as u64 % 9;
-        let account = &mut self.accounts[call.sender];
-        let seq = account.next;
-        let signed = sign(
-            &account.person,
-            &self.spec,
-            seq,
-            fee,
-            &call.body.to_string(),
-        );
-        let token = match signed {
-            Ok(transaction) => transaction.token().to_owned(),
-            Err(_) => {
-                return self
-                    .count(|tally| *tally.refused.entry("unsigned".to_owned()).or_default() += 1);
-            }
+        let Ok(token) = self.accounts.sign(call, self.turn) else {
+            return self.count(|tally| tally.refuse("unsigned"));
         };
         match client.submit(&token) {
             Ok(Answer::Taken) => {
-                account.next += 1;
-                let since = Instant::now();
-                account.pending.push_back(Pending { seq, token, since });
-                self.count(|tally| {
-                    tally.taken += 1;
-                    *tally.kinds.entry(call.kind).or_default() += 1;
-                });
+                let now = self.started.elapsed();
+                self.accounts.taken(call.sender, token, now);
+                self.count(|tally| tally.take(call));
             }
             Ok(Answer::Refused(reason)) => {
-                // Perhaps it is there already; what the ledger says counts.
-                if let Ok(seq) = client.seq(&account.person.address.to_string()) {
-                    account.next = account.next.max(seq);
+                if let Some(seq) = self.seq(&client, call.sender) {
+                    self.accounts.refused(call.sender, seq);
                 }
-                self.count(|tally| *tally.refused.entry(reason).or_default() += 1);
+                self.count(|tally| tally.refuse(&reason));
             }
-            Err(_) => {
-                self.count(|tally| *tally.refused.entry("no_answer".to_owned()).or_default() += 1)
-            }
+            Err(_) => self.count(|tally| tally.refuse("no_answer")),
         }
     }
 
-    /// Forgets what is in the chain, and hands in again what got lost: a reorganisation or a full mempool may drop a transaction, and all
-    /// that follow it wait for it.
+    /// The `seq` of a sender's next transaction, by a node's ledger.
+    fn seq(&self, client: &Client, sender: usize) -> Option<u64> {
+        let address = self.accounts.person(sender).address;
+        client.seq(&address.to_string()).ok()
+    }
+
+    /// Forgets what is in the chain, and hands in again what got lost.
     fn look_after(&mut self) {
-        for at in 0..self.accounts.len() {
-            if self.accounts[at].pending.is_empty() || self.stop.is_set() {
-                continue;
+        for sender in self.accounts.waiting() {
+            if self.stop.is_set() {
+                return;
             }
             let Some(client) = self.target() else { return };
-            let account = &mut self.accounts[at];
-            let Ok(seq) = client.seq(&account.person.address.to_string()) else {
+            let Some(seq) = self.seq(&client, sender) else {
                 continue;
             };
-            while account
-                .pending
-                .front()
-                .is_some_and(|pending| pending.seq < seq)
-            {
-                account.pending.pop_front();
-                if let Some(first) = account.pending.front_mut() {
-                    first.since = Instant::now();
-                }
-            }
-            let Some(first) = account.pending.front_mut() else {
-                continue;
-            };
-            if first.since.elapsed() >= LOST_AFTER {
-                first.since = Instant::now();
+            let when = (self.started.elapsed(), LOST_AFTER);
+            if let Some(token) = self.accounts.settle(sender, seq, when) {
                 // The answer "it is pending already" is as good as any.
-                let _ = client.submit(&first.token);
+                let _ = client.submit(token);
                 self.count(|tally| tally.again += 1);
             }
         }
     }
-}
-
-/// Signs a call.
-///
-/// # Errors
-/// Where its body is none.
-pub fn sign(
-    person: &Person,
-    spec: &ChainSpec,
-    seq: u64,
-    fee: u64,
-    body: &str,
-) -> anyhow::Result<Transaction> {
-    let claims = TxClaims {
-        sender: person.address,
-        seq: Seq::new(seq)?,
-        gas: Gas::new(GAS)?,
-        fee: Credits::new(fee)?,
-        body: TxBody::parse(body)?,
-    };
-    Ok(claims.sign(&person.key, spec)?)
 }

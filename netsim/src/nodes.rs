@@ -95,6 +95,15 @@ impl Nodes {
             .collect()
     }
 
+    /// Asks those that have not been killed where they stand, and takes down who they are.
+    pub(crate) fn look(&mut self) -> Vec<View> {
+        let views = look(&self.clients());
+        for (node, view) in self.all.iter_mut().filter(|node| node.is_up).zip(&views) {
+            node.know(view);
+        }
+        views
+    }
+
     /// Waits for the nodes to agree, and counts.
     ///
     /// # Errors
@@ -102,10 +111,7 @@ impl Nodes {
     pub(crate) fn judge(&mut self, tally: Tally) -> anyhow::Result<(Verdict, Vec<View>)> {
         let clients = self.clients();
         let mut verdict = Verdict::new(clients.len(), agree(&clients), tally);
-        let views = look(&clients);
-        for (node, view) in self.all.iter_mut().filter(|node| node.is_up).zip(&views) {
-            node.know(view);
-        }
+        let views = self.look();
         if let (Some(common), Some((_, client))) = (&verdict.agreement, clients.first()) {
             verdict.transactions = client.count_transactions(common.height)?;
         }

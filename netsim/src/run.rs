@@ -16,7 +16,7 @@ use crate::nodes::Nodes;
 use crate::scenario::{At, Fault, SHIPPED, Scenario};
 use crate::stage::{Common, Stage};
 use crate::stop::Stop;
-use crate::watch::{best, look};
+use crate::watch::best;
 use crate::wire::{Wire, check_rights};
 
 pub mod html;
@@ -105,6 +105,8 @@ struct Play<'a> {
     addresses: BTreeMap<String, Ipv4Addr>,
     load: Load,
     samples: Vec<Sample>,
+    /// What it goes on for beyond its time, as it was last said.
+    waits_for: Vec<String>,
     started: Instant,
     stop: Stop,
     // Last, so that the nodes are gone before their network is.
@@ -140,6 +142,7 @@ impl<'a> Play<'a> {
             addresses,
             load,
             samples: Vec::new(),
+            waits_for: Vec::new(),
             started: Instant::now(),
             stop,
             wire,
@@ -166,18 +169,21 @@ impl<'a> Play<'a> {
     }
 
     /// Is it not over yet? Lies that came at an unlucky moment are told again.
-    fn goes_on(&self, length: Duration) -> anyhow::Result<bool> {
+    fn goes_on(&mut self, length: Duration) -> anyhow::Result<bool> {
         let (names, now) = (self.nodes.names(), self.started.elapsed());
         if now < length || now > length + PUNISHED_WITHIN {
             return Ok(now < length);
         }
+        let mut open = Vec::new();
         for liar in &self.liars {
             let exposure = liar.expose(&self.nodes.all, &names)?;
-            if !exposure.faults(&liar.name).is_empty() {
-                return Ok(true);
-            }
+            open.extend(exposure.faults(&liar.name));
         }
-        Ok(false)
+        if !open.is_empty() && self.waits_for != open {
+            eprintln!("{:>6.1} s  goes on: {}", now.as_secs_f64(), open.join("; "));
+            self.waits_for.clone_from(&open);
+        }
+        Ok(!open.is_empty())
     }
 
     fn node(&mut self, name: &str) -> anyhow::Result<&mut Node> {
@@ -232,7 +238,7 @@ impl<'a> Play<'a> {
     fn sample(&mut self) -> anyhow::Result<()> {
         self.nodes.check_alive()?;
         self.liars.iter_mut().try_for_each(Liar::check_alive)?;
-        let views = look(&self.nodes.clients());
+        let views = self.nodes.look();
         let second = self.started.elapsed().as_secs_f64();
         let height = best(&views).map_or(0, |(_, height)| height);
         let last = self.samples.last().map_or(0, |sample| sample.best);

@@ -14,7 +14,7 @@ use crate::ports;
 use crate::stage::{Common, Stage};
 use crate::stop::Stop;
 use crate::verdict::{Newcomer, Verdict};
-use crate::watch::{View, best, look};
+use crate::watch::{View, best};
 
 mod screen;
 
@@ -190,7 +190,7 @@ impl<'a> Network<'a> {
     /// Looks at the nodes, and shows them.
     fn step(&mut self, elapsed: Duration) -> anyhow::Result<()> {
         self.nodes.check_alive()?;
-        let views = look(&self.nodes.clients());
+        let views = self.nodes.look();
         self.follow_newcomer(&views);
         if self.screen.is_table() {
             let tally = self.load.tally();
@@ -229,7 +229,7 @@ impl<'a> Network<'a> {
 
     /// Starts the newcomer.
     fn join(&mut self) -> anyhow::Result<()> {
-        let views = look(&self.nodes.clients());
+        let views = self.nodes.look();
         let joined_at = best(&views).map_or(0, |(_, height)| height);
         let started = Instant::now();
         let node = self.nodes.start("late", self.late_place.clone(), None)?;

@@ -9,6 +9,7 @@ mod behaviour;
 mod codec;
 mod config;
 mod dial;
+mod dialled;
 mod discovery;
 mod events;
 mod exchange;

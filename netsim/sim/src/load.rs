@@ -1,11 +1,12 @@
 //! The load: the calls of `netsim run`'s people, in virtual time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use lyceum_netsim::load::Tally;
+use lyceum_netsim::load::accounts::Accounts;
 use lyceum_netsim::load::calls::{Call, Calls};
-use lyceum_netsim::load::{Tally, sign};
 use lyceum_netsim::wallets::Person;
 use lyceum_protocol::ChainSpec;
 use lyceum_storage::Reader;
@@ -19,8 +20,6 @@ use crate::node::Order;
 const LOOK_EVERY: u32 = 2;
 /// How long a sender's next transaction may be pending before it is handed in again, to another node, in block intervals.
 const LOST_AFTER: u32 = 8;
-/// The most pending transactions of a sender; nodes hold 64.
-const PENDING_MAX: usize = 32;
 
 /// A node that takes transactions.
 #[derive(Clone)]
@@ -72,9 +71,9 @@ impl Load {
         let tally = Arc::default();
         let sender = Sender {
             calls: Calls::new(sim_seed, &people),
-            accounts: people.into_iter().map(Account::new).collect(),
+            accounts: Accounts::new(ChainSpec::clone(spec), people),
+            started: Instant::now(),
             interval: Duration::from_millis(u64::from(spec.block_interval_ms)),
-            spec: Arc::clone(spec),
             targets,
             turn: 0,
             tally: Arc::clone(&tally),
@@ -94,34 +93,10 @@ impl Load {
     }
 }
 
-/// A person, and what of theirs is pending.
-struct Account {
-    person: Person,
-    next: u64,
-    pending: VecDeque<Pending>,
-}
-
-struct Pending {
-    seq: u64,
-    token: String,
-    since: Instant,
-}
-
-impl Account {
-    fn new(person: Person) -> Self {
-        let pending = VecDeque::new();
-        Self {
-            person,
-            next: 0,
-            pending,
-        }
-    }
-}
-
 struct Sender {
     calls: Calls,
-    accounts: Vec<Account>,
-    spec: Arc<ChainSpec>,
+    accounts: Accounts,
+    started: Instant,
     interval: Duration,
     targets: Targets,
     turn: usize,
@@ -136,7 +111,7 @@ impl Sender {
             next += pause;
             sleep_until(next).await;
             let call = self.calls.draw();
-            if self.accounts[call.sender].pending.len() < PENDING_MAX {
+            if self.accounts.has_room(call.sender) {
                 self.send(&call).await;
             }
             if Instant::now() >= look {
@@ -158,66 +133,36 @@ impl Sender {
     /// Signs a call and hands it in. A refusal that is about the call leaves the `seq` to the next.
     async fn send(&mut self, call: &Call) {
         let Some(target) = self.target() else { return };
-        let fee = 1 + self.turn as u64 % 9;
-        let account = &mut self.accounts[call.sender];
-        let (seq, body) = (account.next, call.body.to_string());
-        let signed = sign(&account.person, &self.spec, seq, fee, &body);
-        let token = match signed {
-            Ok(transaction) => transaction.token().to_owned(),
-            Err(_) => return self.refused("unsigned"),
+        let Ok(token) = self.accounts.sign(call, self.turn) else {
+            return self.count(|tally| tally.refuse("unsigned"));
         };
         match submit(&target, &token).await {
             Some(Ok(())) => {
-                account.next += 1;
-                let since = Instant::now();
-                account.pending.push_back(Pending { seq, token, since });
-                let kind = call.kind;
-                self.count(|tally| {
-                    tally.taken += 1;
-                    *tally.kinds.entry(kind).or_default() += 1;
-                });
+                let now = self.started.elapsed();
+                self.accounts.taken(call.sender, token, now);
+                self.count(|tally| tally.take(call));
             }
             Some(Err(reason)) => {
-                // Perhaps it is there already; what the ledger says counts.
-                if let Some(seq) = seq_of(&target.reader, &account.person) {
-                    account.next = account.next.max(seq);
+                if let Some(seq) = seq_of(&target.reader, self.accounts.person(call.sender)) {
+                    self.accounts.refused(call.sender, seq);
                 }
-                self.refused(reason);
+                self.count(|tally| tally.refuse(reason));
             }
-            None => self.refused("no_answer"),
+            None => self.count(|tally| tally.refuse("no_answer")),
         }
     }
 
-    fn refused(&self, reason: &str) {
-        self.count(|tally| *tally.refused.entry(reason.to_owned()).or_default() += 1);
-    }
-
-    /// Forgets what is in the chain, and hands in again what got lost: a reorganisation or a full mempool may drop a transaction, and all
-    /// that follow it wait for it.
+    /// Forgets what is in the chain, and hands in again what got lost.
     async fn look_after(&mut self) {
-        for at in 0..self.accounts.len() {
-            if self.accounts[at].pending.is_empty() {
-                continue;
-            }
+        for sender in self.accounts.waiting() {
             let Some(target) = self.target() else { return };
-            let lost_after = self.interval * LOST_AFTER;
-            let account = &mut self.accounts[at];
-            let Some(seq) = seq_of(&target.reader, &account.person) else {
+            let Some(seq) = seq_of(&target.reader, self.accounts.person(sender)) else {
                 continue;
             };
-            while account.pending.front().is_some_and(|first| first.seq < seq) {
-                account.pending.pop_front();
-                if let Some(first) = account.pending.front_mut() {
-                    first.since = Instant::now();
-                }
-            }
-            let Some(first) = account.pending.front_mut() else {
-                continue;
-            };
-            if first.since.elapsed() >= lost_after {
-                first.since = Instant::now();
+            let when = (self.started.elapsed(), self.interval * LOST_AFTER);
+            if let Some(token) = self.accounts.settle(sender, seq, when) {
                 // The answer "it is pending already" is as good as any.
-                let _ = submit(&target, &first.token).await;
+                let _ = submit(&target, token).await;
                 self.count(|tally| tally.again += 1);
             }
         }

@@ -381,7 +381,7 @@ fn shorten<T>(list: &mut Vec<T>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use lyceum_protocol::{Address, SecretKey, TxBody};
     use std::collections::BTreeMap;
@@ -389,7 +389,7 @@ mod tests {
 
     use crate::wallets::PEOPLE;
 
-    fn people() -> Vec<Person> {
+    pub(crate) fn people() -> Vec<Person> {
         let seeds = PEOPLE.iter().zip(1..);
         let people = seeds.map(|((name, role), seed)| {
             let key = SecretKey::from_seed(&[seed; 32]);

@@ -7,7 +7,7 @@ use libp2p::multiaddr::Protocol;
 
 /// The IP of the other end; `None` where it is a name, or a relay's.
 pub(super) fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
-    if address.iter().any(|part| part == Protocol::P2pCircuit) {
+    if is_relayed(address) {
         return None;
     }
     match address.iter().next()? {
@@ -15,6 +15,12 @@ pub(super) fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
         Protocol::Ip6(ip) => Some(IpAddr::V6(ip).to_canonical()),
         _ => None,
     }
+}
+
+/// Does an address lead through a relay? Whoever comes by one has no address but its name.
+pub(super) fn is_relayed(address: &Multiaddr) -> bool {
+    let is_circuit = address.iter().any(|part| part == Protocol::P2pCircuit);
+    is_circuit || matches!(address.iter().next(), Some(Protocol::P2p(_)))
 }
 
 /// What limits and bans see of an IP: all of IPv4, the first 64 bits of IPv6, within which anybody has as many as they want.
@@ -58,20 +64,20 @@ fn reach(ip: IpAddr) -> Reach {
     }
 }
 
-/// Does an address start with a name of DNS?
-pub(super) fn is_name(address: &Multiaddr) -> bool {
-    let first = address.iter().next();
-    matches!(
-        first,
+/// Does an address give a name of DNS where the other end is, and no relay?
+pub(super) fn is_named(address: &Multiaddr) -> bool {
+    let is_name = matches!(
+        address.iter().next(),
         Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_))
-    )
+    );
+    is_name && !is_relayed(address)
 }
 
 /// Can a peer that is connected from `seen` be listening at `address`?
 ///
 /// Somebody out in the world can't be reached at our loopback or in our private network; whoever says so would have us dial our neighbours.
 pub(super) fn is_plausible(address: &Multiaddr, seen: Option<IpAddr>) -> bool {
-    if address.iter().any(|part| part == Protocol::P2pCircuit) {
+    if is_relayed(address) {
         return true;
     }
     let mut parts = address.iter();

@@ -3,19 +3,22 @@
 use std::time::Duration;
 
 use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::Boxed;
+use libp2p::core::transport::{Boxed, Transport as _};
+use libp2p::core::upgrade::Version;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::request_response::ProtocolSupport;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{
-    PeerId, Swarm, SwarmBuilder, allow_block_list, autonat, connection_limits, dcutr, identify,
-    kad, mdns, memory_connection_limits, noise, ping, relay, request_response, tcp, upnp, yamux,
+    PeerId, Swarm, SwarmBuilder, allow_block_list, autonat, connection_limits, dcutr, dns,
+    identify, kad, mdns, memory_connection_limits, noise, ping, quic, relay, request_response, tcp,
+    upnp, yamux,
 };
 use prometheus_client::registry::Registry;
 
 use super::codec::SyncCodec;
 use super::config::{Limits, NetworkConfig};
+use super::dialled::Dialled;
 use super::gate::Gate;
 use super::gossip::{Gossip, gossip};
 use super::{NetworkError, PROVIDED_MAX};
@@ -55,22 +58,15 @@ pub(super) fn swarm(
     config: &NetworkConfig,
     registry: &mut Registry,
 ) -> Result<Swarm<Behaviour>, NetworkError> {
-    let no_noise = |error: noise::Error| NetworkError::Transport(error.to_string());
-    let builder = SwarmBuilder::with_existing_identity(config.identity.clone())
-        .with_tokio()
-        .with_tcp(
-            tcp::Config::default().nodelay(true),
-            noise::Config::new,
-            yamux::Config::default,
-        )
-        .map_err(no_noise)?
-        .with_quic()
-        .with_dns()
-        .map_err(NetworkError::Dns)?
+    let dialled = Dialled::default();
+    let transport = transport(config, dialled.clone())?;
+    let builder = SwarmBuilder::with_existing_identity(config.identity.clone()).with_tokio();
+    let Ok(builder) = builder.with_other_transport(|_| transport);
+    let builder = builder
         .with_relay_client(noise::Config::new, yamux::Config::default)
         .map_err(no_noise)?
         .with_bandwidth_metrics(registry);
-    let mut parts = behaviour(config, registry)?;
+    let mut parts = behaviour(config, registry, dialled)?;
     let is_relayed = config.discovery.relay_client;
     let Ok(builder) = builder.with_behaviour(|_, relay_client| {
         parts.relay_client = is_relayed.then_some(relay_client).into();
@@ -82,13 +78,39 @@ pub(super) fn swarm(
         .build())
 }
 
+fn no_noise(error: noise::Error) -> NetworkError {
+    NetworkError::Transport(error.to_string())
+}
+
+/// TCP and QUIC under names of DNS. Where each dial has led is noted below the names.
+fn transport(
+    config: &NetworkConfig,
+    dialled: Dialled,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, NetworkError> {
+    let noise = noise::Config::new(&config.identity).map_err(no_noise)?;
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(yamux::Config::default())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let quic = quic::tokio::Transport::new(quic::Config::new(&config.identity))
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let both = tcp.or_transport(quic).map(move |either, end| {
+        let (peer, muxer) = either.into_inner();
+        dialled.note(peer, &end);
+        (peer, muxer)
+    });
+    let named = dns::tokio::Transport::system(both).map_err(NetworkError::Dns)?;
+    Ok(named.boxed())
+}
+
 /// Builds the swarm over a transport that is given.
 pub(super) fn swarm_over(
     transport: Boxed<(PeerId, StreamMuxerBox)>,
     config: &NetworkConfig,
     registry: &mut Registry,
 ) -> Result<Swarm<Behaviour>, NetworkError> {
-    let parts = behaviour(config, registry)?;
+    let parts = behaviour(config, registry, Dialled::default())?;
     let builder = SwarmBuilder::with_existing_identity(config.identity.clone()).with_tokio();
     let Ok(builder) = builder.with_other_transport(|_| transport);
     let Ok(builder) = builder.with_behaviour(|_| parts);
@@ -99,7 +121,11 @@ pub(super) fn swarm_over(
 }
 
 /// All of it but the relay client, which comes with the transport.
-fn behaviour(config: &NetworkConfig, registry: &mut Registry) -> Result<Behaviour, NetworkError> {
+fn behaviour(
+    config: &NetworkConfig,
+    registry: &mut Registry,
+    dialled: Dialled,
+) -> Result<Behaviour, NetworkError> {
     let (me, key) = (
         config.identity.public().to_peer_id(),
         config.identity.public(),
@@ -121,7 +147,7 @@ fn behaviour(config: &NetworkConfig, registry: &mut Registry) -> Result<Behaviou
             config.limits.memory_share,
         ),
         blocked: allow_block_list::Behaviour::default(),
-        gate: Gate::new(config.limits.per_ip),
+        gate: Gate::new(config.limits.per_ip, dialled),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(config.timing.ping)),
         gossip: gossip(config, registry)?,

@@ -11,7 +11,7 @@ use libp2p::{Multiaddr, PeerId, autonat, mdns};
 use rand::seq::IteratorRandom as _;
 use tokio::time::Instant;
 
-use super::address::{ip_of, is_name, is_plausible, network_of};
+use super::address::{ip_of, is_plausible, network_of};
 use super::config::TARGET_PEERS;
 use super::metrics::Reach;
 use super::task::Task;
@@ -194,13 +194,7 @@ impl Task {
         let plausible = addresses
             .iter()
             .filter(|address| is_plausible(address, seen));
-        // A name that has led to it is good, and has no IP by which the peer's private addresses could be judged.
-        let link = peer.address().filter(|(_, is_outbound)| *is_outbound);
-        let named = link
-            .map(|(address, _)| address)
-            .filter(|address| is_name(address));
-        let all = named.into_iter().chain(plausible);
-        peer.addresses = all.take(ADDRESSES_MAX).cloned().collect();
+        peer.addresses = plausible.take(ADDRESSES_MAX).cloned().collect();
         let kad = &mut self.swarm.behaviour_mut().kad;
         match is_router {
             true => peer.addresses.iter().for_each(|address| {

@@ -4,6 +4,7 @@ use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, gossipsub, identify, ping, relay};
 
 use super::address::is_of_known_kind;
+use super::address::is_relayed;
 use super::behaviour::BehaviourEvent;
 use super::peers::{HELD_MAX, shown_agent};
 use super::task::Task;
@@ -42,7 +43,10 @@ impl Task {
                 endpoint,
                 ..
             } => {
-                self.peers.connect(peer_id, connection_id, &endpoint);
+                let gate = &self.swarm.behaviour().gate;
+                let address = gate.resolved(&peer_id, endpoint.get_remote_address());
+                let end = (address, endpoint.is_dialer());
+                self.peers.connect(peer_id, connection_id, end);
                 self.bootnodes.reached(connection_id, peer_id);
             }
             SwarmEvent::ConnectionClosed {
@@ -57,9 +61,7 @@ impl Task {
                 self.is_view_old = true;
             }
             SwarmEvent::ListenerClosed { addresses, .. } => {
-                let circuit = libp2p::multiaddr::Protocol::P2pCircuit;
-                let is_circuit = |part| part == circuit;
-                if addresses.is_empty() || addresses.iter().any(|a| a.iter().any(is_circuit)) {
+                if addresses.is_empty() || addresses.iter().any(is_relayed) {
                     self.is_relayed = false;
                 }
                 self.is_view_old = true;

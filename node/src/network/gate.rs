@@ -14,6 +14,7 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 
 use super::address::{ip_of, network_of};
+use super::dialled::Dialled;
 
 /// Why an address may not connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,21 +31,28 @@ pub(super) enum GateRefusal {
 #[derive(Debug)]
 pub(super) struct Gate {
     max: u32,
+    dialled: Dialled,
     banned: HashSet<IpAddr>,
     by_connection: HashMap<ConnectionId, IpAddr>,
     counts: HashMap<IpAddr, u32>,
 }
 
 impl Gate {
-    pub(super) fn new(max: u32) -> Self {
+    pub(super) fn new(max: u32, dialled: Dialled) -> Self {
         let (by_connection, counts) = (HashMap::new(), HashMap::new());
         let banned = HashSet::new();
         Self {
             max,
+            dialled,
             banned,
             by_connection,
             counts,
         }
+    }
+
+    /// What an address of a peer that is connected stands for: itself, or where its name has led.
+    pub(super) fn resolved(&self, peer: &PeerId, address: &Multiaddr) -> Multiaddr {
+        self.dialled.resolved(peer, address)
     }
 
     pub(super) fn ban(&mut self, ip: IpAddr) {
@@ -125,12 +133,13 @@ impl NetworkBehaviour for Gate {
     fn handle_established_outbound_connection(
         &mut self,
         id: ConnectionId,
-        _peer: PeerId,
+        peer: PeerId,
         remote: &Multiaddr,
         _role: Endpoint,
         _port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if let Some(ip) = ip_of(remote).map(network_of) {
+        let remote = self.resolved(&peer, remote);
+        if let Some(ip) = ip_of(&remote).map(network_of) {
             self.check_ban(ip).map_err(ConnectionDenied::new)?;
             self.enter(id, ip);
         }
@@ -164,6 +173,8 @@ impl NetworkBehaviour for Gate {
 
 #[cfg(test)]
 mod tests {
+    use libp2p::core::ConnectedPoint;
+
     use super::*;
 
     fn knock(gate: &mut Gate, id: usize, remote: &str) -> Result<(), GateRefusal> {
@@ -176,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_place_has_only_so_many_connections() {
-        let mut gate = Gate::new(2);
+        let mut gate = Gate::new(2, Dialled::default());
         let (ip, max) = ("192.0.2.1".parse().unwrap(), 2);
         assert_eq!(knock(&mut gate, 1, "/ip4/192.0.2.1/tcp/1"), Ok(()));
         assert_eq!(knock(&mut gate, 2, "/ip4/192.0.2.1/tcp/2"), Ok(()));
@@ -190,8 +201,29 @@ mod tests {
     }
 
     #[test]
+    fn a_ban_holds_where_a_name_leads() {
+        let (dialled, peer) = (Dialled::default(), PeerId::random());
+        let mut gate = Gate::new(1, dialled.clone());
+        gate.ban("192.0.2.1".parse().unwrap());
+        let (role_override, port_use) = (Endpoint::Dialer, PortUse::New);
+        let mut dial = |ip: &str| {
+            let end = ConnectedPoint::Dialer {
+                address: format!("/ip4/{ip}/tcp/1").parse().unwrap(),
+                role_override,
+                port_use,
+            };
+            dialled.note(peer, &end);
+            let (id, name) = (ConnectionId::new_unchecked(1), "/dns4/example.org/tcp/1");
+            let name = name.parse().unwrap();
+            gate.handle_established_outbound_connection(id, peer, &name, role_override, port_use)
+        };
+        assert!(dial("192.0.2.1").is_err());
+        assert!(dial("192.0.2.2").is_ok());
+    }
+
+    #[test]
     fn an_ipv6_network_is_one_place_and_loopback_is_none() {
-        let mut gate = Gate::new(1);
+        let mut gate = Gate::new(1, Dialled::default());
         assert_eq!(knock(&mut gate, 1, "/ip6/2001:db8::1/tcp/1"), Ok(()));
         assert!(knock(&mut gate, 2, "/ip6/2001:db8::2/tcp/1").is_err());
         assert_eq!(knock(&mut gate, 3, "/ip6/2001:db8:0:1::2/tcp/1"), Ok(()));
@@ -200,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_banned_stay_out_until_they_are_forgiven() {
-        let mut gate = Gate::new(2);
+        let mut gate = Gate::new(2, Dialled::default());
         let ip = "192.0.2.1".parse().unwrap();
         gate.ban(ip);
         let refusal = Err(GateRefusal::Banned(ip));

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use libp2p::core::ConnectedPoint;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
-use super::address::{ip_of, network_of};
+use super::address::{ip_of, is_relayed, network_of};
 use super::{NetworkEvent, PeerView};
 
 /// Gossip and requests that are kept back for a peer until identify has confirmed it.
@@ -44,11 +43,12 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// The address of its first connection.
+    /// The address of its first connection without a relay, or else of its first.
     pub(super) fn address(&self) -> Option<(&Multiaddr, bool)> {
-        self.links
-            .first()
-            .map(|link| (&link.address, link.is_outbound))
+        let mut links = self.links.iter();
+        let direct = links.find(|link| !is_relayed(&link.address));
+        let link = direct.or(self.links.first())?;
+        Some((&link.address, link.is_outbound))
     }
 
     /// Where it is connected from.
@@ -66,7 +66,13 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn connect(&mut self, id: PeerId, connection: ConnectionId, end: &ConnectedPoint) {
+    /// A connection is there, with an address that has no name in it where that is known.
+    pub(super) fn connect(
+        &mut self,
+        id: PeerId,
+        connection: ConnectionId,
+        (address, is_outbound): (Multiaddr, bool),
+    ) {
         let peer = self.by_id.entry(id).or_insert_with(|| Peer {
             links: Vec::new(),
             since: Instant::now(),
@@ -80,8 +86,8 @@ impl Peers {
         });
         peer.links.push(Link {
             id: connection,
-            address: end.get_remote_address().clone(),
-            is_outbound: end.is_dialer(),
+            address,
+            is_outbound,
         });
     }
 

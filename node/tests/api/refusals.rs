@@ -1,6 +1,6 @@
 //! What is refused, and how.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 use lyceum_node::api::{ApiConfig, ApiError, RateLimit};
@@ -173,34 +173,56 @@ fn an_address_in_use_is_named() {
 #[test]
 fn one_client_can_not_hold_all_connections() {
     let world = World::new();
-    let mut held: Vec<_> = (0..128)
-        .map(|_| TcpStream::connect(world.address).unwrap())
-        .collect();
-    // The last accepted of them answers; one more is closed without an answer.
-    let ask = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    let mut answer = String::new();
-    held[127].write_all(ask).unwrap();
-    held[127].read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    held[127] = TcpStream::connect(world.address).unwrap();
+    // Each is accepted for certain: it has had an answer.
+    let mut held: Vec<_> = (0..128).map(|_| Held::open(&world)).collect();
     let mut more = TcpStream::connect(world.address).unwrap();
     let mut rest = Vec::new();
     // Closed at once: an end, or a reset where our bytes came too late.
     let closed = more
-        .write_all(ask)
+        .write_all(ASK)
         .and_then(|()| more.read_to_end(&mut rest));
     assert!(closed.is_err() || rest.is_empty(), "{rest:?}");
+    held[127].ask();
     drop(held);
-    let answer: Value = loop {
-        // The places come back as the listener learns of the ends.
-        let mut again = TcpStream::connect(world.address).unwrap();
-        let mut text = String::new();
-        let read = again
-            .write_all(ask)
-            .and_then(|()| again.read_to_string(&mut text));
-        if read.is_ok() && !text.is_empty() {
-            break serde_json::from_str(text.rsplit_once("\r\n").unwrap().1).unwrap();
+    // The places come back as the listener learns of the ends.
+    while Held::try_open(&world).is_err() {}
+}
+
+const ASK: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// A connection that stays open between requests.
+struct Held(BufReader<TcpStream>);
+
+impl Held {
+    fn open(world: &World) -> Self {
+        Self::try_open(world).unwrap()
+    }
+
+    fn try_open(world: &World) -> std::io::Result<Self> {
+        let mut held = Self(BufReader::new(TcpStream::connect(world.address)?));
+        held.try_ask().map(|()| held)
+    }
+
+    fn ask(&mut self) {
+        self.try_ask().unwrap();
+    }
+
+    fn try_ask(&mut self) -> std::io::Result<()> {
+        self.0.get_mut().write_all(ASK)?;
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.0.read_line(&mut head)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
         }
-    };
-    assert_eq!(answer["ok"], true);
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let length = head.to_lowercase();
+        let (_, length) = length.split_once("content-length: ").unwrap();
+        let (length, _) = length.split_once("\r\n").unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        self.0.read_exact(&mut body)?;
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["ok"], true);
+        Ok(())
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use lyceum_node::network::BANS_FILE;
 use lyceum_protocol::Timestamp;
@@ -29,29 +29,39 @@ fn nodes_on_one_local_network_meet_by_mdns_alone() {
     }
 }
 
-/// A name server in a namespace.
-struct NameServer(Child);
+/// A server of these tests', a script of Python, in a namespace.
+struct Server {
+    child: Child,
+    says: BufReader<ChildStdout>,
+}
 
-impl NameServer {
-    fn start(space: &str, name: &str, text: &str) -> Self {
-        let script = format!("{}/tests/network/names.py", env!("CARGO_MANIFEST_DIR"));
+impl Server {
+    fn start(space: &str, script: &str, arguments: &[&str]) -> Self {
+        let script = format!("{}/tests/network/{script}", env!("CARGO_MANIFEST_DIR"));
         let mut child = Command::new("ip")
-            .args(["netns", "exec", space, "python3", &script, name, text])
+            .args(["netns", "exec", space, "python3", &script])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut ready = String::new();
-        let mut says = BufReader::new(child.stdout.take().unwrap());
-        says.read_line(&mut ready).unwrap();
-        assert_eq!(ready, "ready\n");
-        Self(child)
+        let says = BufReader::new(child.stdout.take().unwrap());
+        let mut server = Self { child, says };
+        assert_eq!(server.line(), "ready");
+        server
+    }
+
+    /// The next line that it prints.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 }
 
-impl Drop for NameServer {
+impl Drop for Server {
     fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 
@@ -67,11 +77,33 @@ fn a_bootnode_is_found_by_its_name() {
     let boot = NodeProcess::start_in(space, folders[0].path(), &ANYWHERE);
     let id = boot.status()["peer_id"].as_str().unwrap().to_owned();
     let text = format!("dnsaddr=/ip4/127.0.0.1/tcp/4001/p2p/{id}");
-    let _names = NameServer::start(spaces.name(0), "_dnsaddr.boot.test", &text);
+    let _names = Server::start(spaces.name(0), "names.py", &["_dnsaddr.boot.test", &text]);
     let by_name = ["--bootnode", "/dnsaddr/boot.test"];
     let node = NodeProcess::start_in(space, folders[1].path(), &by_name);
     node.wait_for_peers(1);
     boot.wait_for_peers(1);
+}
+
+#[test]
+fn a_router_is_asked_to_map_the_port() {
+    let Some(spaces) = Spaces::new(1) else {
+        return;
+    };
+    spaces.route_by_hub(1);
+    let mut router = Server::start(spaces.name(0), "router.py", &[&Spaces::hub_address(1)]);
+    let folder = folder_of(&spec(|_| {}));
+    let flags = [&ANYWHERE[..], &["--upnp"]].concat();
+    let node = NodeProcess::start_in(Some(spaces.name(1)), folder.path(), &flags);
+    let here = format!("{}:4001", Spaces::address(1));
+    assert_eq!(router.line(), format!("AddPortMapping TCP 4001 {here}"));
+    let mapped = node.wait_for("UPnP");
+    assert!(
+        mapped["event"]
+            .as_str()
+            .unwrap()
+            .contains("/ip4/8.8.8.8/tcp/4001"),
+        "{mapped}"
+    );
 }
 
 /// The addresses that a node has banned, as its file says.

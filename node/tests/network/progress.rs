@@ -22,6 +22,8 @@ impl OnTerminal {
     fn start(folder: &Path, bootnode: &str) -> Self {
         let script = format!("{}/tests/network/terminal.py", env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new("python3");
+        // Where there is none, nothing is drawn.
+        command.env("TERM", "xterm");
         command.arg(script).arg(env!("CARGO_BIN_EXE_lyceum"));
         command.args(["node", "--http", "127.0.0.1:0", "--bootnode", bootnode]);
         command.arg("--chain").arg(folder.join("chain.json"));

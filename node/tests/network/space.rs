@@ -76,6 +76,12 @@ impl Spaces {
         format!("10.77.{i}.2")
     }
 
+    /// Has one send what is for elsewhere to the hub.
+    pub(crate) fn route_by_hub(&self, i: usize) {
+        let hub = Self::hub_address(i);
+        ip(&["-n", self.name(i), "route", "add", "default", "via", &hub]).unwrap();
+    }
+
     fn etc(name: &str) -> PathBuf {
         PathBuf::from(ETC).join(name)
     }

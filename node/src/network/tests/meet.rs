@@ -56,6 +56,9 @@ async fn two_meet_through_a_bootnode_that_has_a_name() {
     let (one_id, two_id) = (one.id(), two.id());
     one.connected(two_id).await;
     two.connected(one_id).await;
+    let is_by_ip = |address: &libp2p::Multiaddr| address.to_string().starts_with("/ip4/127.0.0.1/");
+    one.view(|view| view.peers.iter().all(|peer| is_by_ip(&peer.address)))
+        .await;
 }
 
 #[tokio::test]

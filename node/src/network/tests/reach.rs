@@ -51,34 +51,41 @@ fn circuit_of(node: &Node) -> Option<Multiaddr> {
     listen.into_iter().find(is_circuit)
 }
 
-/// A node learns from a peer that it can be reached, so it relays; another learns that it can't, so it is relayed; a third reaches that one.
-#[tokio::test]
-async fn who_cannot_be_reached_is_reached_by_a_relay() {
-    let private = |config: &mut NetworkConfig| {
-        config.discovery.autonat = true;
-        config.discovery.autonat_private = true;
-        // A try is over, its connection too, before the next.
-        config.timing.idle = Duration::from_millis(500);
-        config.timing.reach_first = Duration::from_millis(500);
-        config.timing.reach = Duration::from_secs(2);
-    };
-    let mut witness = Node::start(private).await;
+/// Asks AutoNAT, of peers on this machine as well, and soon.
+fn curious(config: &mut NetworkConfig) {
+    config.discovery.autonat = true;
+    config.discovery.autonat_private = true;
+    // A try is over, its connection too, before the next.
+    config.timing.idle = Duration::from_millis(500);
+    config.timing.reach_first = Duration::from_millis(500);
+    config.timing.reach = Duration::from_secs(2);
+}
+
+/// A node that relays: it has learnt from the other, which has dialled it, that it can be reached.
+async fn relay() -> (Node, Node) {
+    let mut witness = Node::start(curious).await;
     let bootnodes = witness.addresses();
     let relay = Node::start(|config| {
-        private(config);
+        curious(config);
         config.discovery.relay_server = true;
         config.bootnodes = bootnodes;
     })
     .await;
     witness.connected(relay.id()).await;
-    // Nobody is told that it relays before it knows that it can be reached: the witness has dialled it.
+    // Nobody is told that it relays before.
     relay
         .metric_above("lyceum_network_reachable{status=\"public\"}", 0.0)
         .await;
+    (relay, witness)
+}
 
+/// A node learns that it can't be reached, so it is relayed; another reaches that one.
+#[tokio::test]
+async fn who_cannot_be_reached_is_reached_by_a_relay() {
+    let (relay, witness) = relay().await;
     let bootnodes = [witness.addresses(), relay.addresses()].concat();
     let mut hidden = Node::start(|config| {
-        private(config);
+        curious(config);
         config.discovery.relay_client = true;
         config.listen = Vec::new();
         config.bootnodes = bootnodes;
@@ -113,6 +120,34 @@ async fn who_cannot_be_reached_is_reached_by_a_relay() {
         address.contains(&format!("{}/p2p-circuit", relay.id())),
         "{address}"
     );
+}
+
+/// Two that have met by a relay go on without it.
+#[tokio::test]
+async fn a_relayed_connection_becomes_a_direct_one() {
+    let (relay, _witness) = relay().await;
+    let circuit = relay.addresses()[0].clone().with(Protocol::P2pCircuit);
+    let mut hidden = Node::start(|config| {
+        config.discovery.relay_client = true;
+        config.listen.push(circuit);
+    })
+    .await;
+    let mut third = Node::start(|config| config.discovery.relay_client = true).await;
+    let circuit = circuit_of(&hidden).unwrap();
+    let circuit = circuit.with_p2p(hidden.id()).unwrap();
+    third.command(NetworkCommand::Dial(circuit)).await;
+    third.connected(hidden.id()).await;
+    hidden.connected(third.id()).await;
+    let succeeded = "libp2p_dcutr_events_total{event=\"DirectConnectionUpgradeSucceeded\"}";
+    third.metric_above(succeeded, 0.0).await;
+    let ids = [hidden.id(), third.id()];
+    for (node, other) in [&mut third, &mut hidden].into_iter().zip(ids) {
+        node.view(|view| {
+            let mut peers = view.peers.iter().filter(|peer| peer.peer == other);
+            peers.any(|peer| peer.address.to_string().starts_with("/ip4/127.0.0.1/"))
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
