@@ -28,7 +28,7 @@ pub struct ConnectBlock<'b> {
     pub receipts: &'b [Vec<u8>],
 }
 
-/// What a block does to the state's tree: what [`Roots::root`] makes its root of.
+/// What a block does to the state's tree: what [`Roots::root`](crate::Roots::root) makes its root of.
 #[derive(Debug)]
 pub struct TreeChanges(pub(crate) Vec<(Key, Option<[u8; 32]>)>);
 
