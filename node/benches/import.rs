@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use chains::{Shape, school, shelf, spec};
-use lyceum_node::core::{Chain, LineRuns, LinesError};
+use lyceum_node::core::{Chain, LineRuns, LinesError, RUN_BYTES, RUNS_BYTES_MAX};
 use lyceum_protocol::{
     BatchSeed, ChainSpec, SignedMessage, Timestamp, Transaction, decode_block, verify_batch,
 };
@@ -25,8 +25,6 @@ use rayon::prelude::*;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Items that are verified together, as an import of blocks of this size does.
-const BATCH_LEN: usize = 16 * (chains::BLOCK_TRANSACTIONS + 1);
 /// The states that are compared, in records, and the transactions on each.
 const STATES: [usize; 2] = [10_000, 1_000_000];
 const STATE_TRANSACTIONS: usize = 20_000;
@@ -76,22 +74,15 @@ fn bench_import(folder: &Path, count: usize) {
         each(imported.took.cpu_seconds),
         verify.cpu_seconds / imported.took.cpu_seconds,
     );
-    let [checks, executes, flushes, compacts] = imported.threads.map(each);
+    let [checks, executes, roots, flushes, compacts] = imported.threads.map(each);
     println!(
-        "by threads               {checks:.1} us decode and verify, {executes:.1} execute and commit, {flushes:.1} flush, {compacts:.1} compact"
+        "by threads               {checks:.1} us decode and verify, {executes:.1} execute and commit, {roots:.1} state roots, {flushes:.1} flush, {compacts:.1} compact"
     );
-    let Options {
-        cache_bytes,
-        tree_cache_bytes,
-        record_cache_bytes,
-        write_buffer_bytes,
-        ..
-    } = Options::default();
-    let bound = cache_bytes + tree_cache_bytes + record_cache_bytes + write_buffer_bytes;
     println!(
-        "memory of that import    {:8.0} MiB at the most; the caches and buffers may have {} MiB",
+        "memory of that import    {:8.0} MiB at the most; the flags allow {} MiB, and the runs {} MiB",
         imported.peak_mib,
-        bound >> 20
+        Options::default().memory_bytes() >> 20,
+        RUNS_BYTES_MAX >> 20
     );
 }
 
@@ -146,8 +137,12 @@ fn verify(spec: &ChainSpec, lines: &[String]) -> Took {
             std::iter::once(block.header.signed_message()).chain(transactions)
         })
         .collect();
+    // As many at once as an import takes: a run of lines, spread over the threads.
+    let run_lines = RUN_BYTES.div_ceil(lines[lines.len() / 2].len());
+    let task_lines = run_lines.div_ceil(rayon::current_num_threads());
+    let batch_len = task_lines * (chains::BLOCK_TRANSACTIONS + 1);
     Took::of(|| {
-        let good = messages.par_chunks(BATCH_LEN).all(|items| {
+        let good = messages.par_chunks(batch_len).all(|items| {
             verify_batch(items, &BatchSeed::new([9; 32]))
                 .iter()
                 .all(Result::is_ok)
@@ -159,8 +154,8 @@ fn verify(spec: &ChainSpec, lines: &[String]) -> Took {
 /// What importing a chain took.
 struct Imported {
     took: Took,
-    /// CPU seconds of the threads that check, execute, flush and compact.
-    threads: [f64; 4],
+    /// CPU seconds of the threads that check, execute, make state roots, flush and compact.
+    threads: [f64; 5],
     peak_mib: f64,
 }
 
@@ -192,7 +187,7 @@ fn import(folder: &Path, shape: Shape, lines: &[String], untimed: usize) -> Impo
             seconds: next(),
             cpu_seconds: next(),
         },
-        threads: [next(), next(), next(), next()],
+        threads: [next(), next(), next(), next(), next()],
         peak_mib: next(),
     }
 }
@@ -216,16 +211,16 @@ fn child(shape: Shape) {
     let before = threads_seconds();
     let took = Took::of(|| import_rest(&mut chain, runs).expect("a good chain"));
     let after = threads_seconds();
-    let [executes, flushes, compacts] = std::array::from_fn(|i| after[i] - before[i]);
-    // The threads that check come and go: theirs is the rest.
-    let checks = took.cpu_seconds - executes - flushes - compacts;
+    let [executes, flushes, compacts, checks] = std::array::from_fn(|i| after[i] - before[i]);
+    // The threads that make roots come and go: theirs is the rest, with that of the one that reads.
+    let roots = took.cpu_seconds - executes - flushes - compacts - checks;
     chain.close().expect("closed");
     let Took {
         seconds,
         cpu_seconds,
     } = took;
     println!(
-        "{seconds} {cpu_seconds} {checks} {executes} {flushes} {compacts} {}",
+        "{seconds} {cpu_seconds} {checks} {executes} {roots} {flushes} {compacts} {}",
         peak_mib()
     );
 }
@@ -261,9 +256,10 @@ fn cpu_seconds() -> f64 {
     stat_seconds(&fs::read_to_string("/proc/self/stat").unwrap_or_default())
 }
 
-/// CPU seconds of the thread that executes, which is the first one, and of RocksDB's that flush and that compact.
-fn threads_seconds() -> [f64; 3] {
-    let mut seconds = [0.0; 3];
+/// CPU seconds of the thread that executes, which is the first one, of RocksDB's that flush and that compact, and of the others that stay: rayon's,
+/// which check.
+fn threads_seconds() -> [f64; 4] {
+    let mut seconds = [0.0; 4];
     let first = std::process::id().to_string();
     for task in fs::read_dir("/proc/self/task").into_iter().flatten() {
         let stat = task.and_then(|task| fs::read_to_string(task.path().join("stat")));
@@ -272,7 +268,7 @@ fn threads_seconds() -> [f64; 3] {
             stat if stat.starts_with(&format!("{first} ")) => 0,
             stat if stat.contains("(rocksdb:high") => 1,
             stat if stat.contains("(rocksdb:low") => 2,
-            _ => continue,
+            _ => 3,
         };
         seconds[at] += stat_seconds(&stat);
     }

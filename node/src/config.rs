@@ -215,9 +215,27 @@ pub struct Settings {
         env = "LYCEUM_TREE_CACHE_MIB",
         help_heading = "Ledger",
         value_name = "MIB",
-        default_value = "64"
+        default_value = "256"
     )]
     pub tree_cache_mib: NonZeroUsize,
+    /// Memory for the state's records, in MiB
+    #[arg(
+        long,
+        env = "LYCEUM_RECORD_CACHE_MIB",
+        help_heading = "Ledger",
+        value_name = "MIB",
+        default_value = "64"
+    )]
+    pub record_cache_mib: NonZeroUsize,
+    /// Memory for blocks that are written together during sync, in MiB; the write takes as much again
+    #[arg(
+        long,
+        env = "LYCEUM_BATCH_MIB",
+        help_heading = "Ledger",
+        value_name = "MIB",
+        default_value = "16"
+    )]
+    pub batch_mib: NonZeroUsize,
     /// Memory for what is being written, in MiB
     #[arg(
         long,

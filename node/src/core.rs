@@ -14,8 +14,8 @@ pub mod wire;
 
 pub use chain::{
     Chain, ChainError, CheckedRun, ImportRun, Imported, LineRuns, LinesError, ORPHAN_BYTES_MAX,
-    ORPHANS_MAX, PART_BYTES, PartError, RUN_BYTES, RUN_LINES, RunChecker, SegmentPart, Template,
-    TipChange,
+    ORPHANS_MAX, PART_BYTES, PartError, RUN_BYTES, RUN_LINES, RUNS_BYTES_MAX, RunChecker,
+    SegmentPart, Template, TipChange,
 };
 pub use event::{Action, Event, Notice, Phase, Source, SubmitRefusal};
 pub use execute::{BlockSite, ExecuteError, execute_block};

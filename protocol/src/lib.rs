@@ -68,8 +68,9 @@ pub use segment::{
     SegmentReader, segment_file_name, segment_heights,
 };
 pub use signature::{
-    BATCH_LEN_MIN, BatchSeed, KEY_BYTES, PublicKey, SIGNATURE_BYTES, SecretKey, SignatureError,
-    SignedMessage, TORSION_SUMS, verify_batch, verify_strict,
+    BATCH_LEN_MIN, BatchSeed, KEY_BYTES, KNOWN_KEYS_MAX, KnownKeys, PublicKey, SIGNATURE_BYTES,
+    SecretKey, SignatureError, SignedMessage, TORSION_SUMS, verify_batch, verify_batch_with,
+    verify_strict,
 };
 pub use token::{Part, Token, TokenError};
 pub use transaction::{ACTIONS_MAX, Transaction, TxBody, TxClaims, TxError};

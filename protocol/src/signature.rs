@@ -13,7 +13,10 @@
 mod batch;
 mod torsion;
 
-pub use batch::{BATCH_LEN_MIN, BatchSeed, SignedMessage, TORSION_SUMS, verify_batch};
+pub use batch::{
+    BATCH_LEN_MIN, BatchSeed, KNOWN_KEYS_MAX, KnownKeys, SignedMessage, TORSION_SUMS, verify_batch,
+    verify_batch_with,
+};
 
 use curve25519_dalek::{EdwardsPoint, Scalar, edwards::CompressedEdwardsY};
 use ed25519_dalek::{Signer as _, hazmat::ExpandedSecretKey};

@@ -4,10 +4,10 @@
 
 use lyceum_protocol::{
     Address, BatchSeed, Bits, Block, BlockClaims, BlockError, BlockHash, ChainFields, ChainSpec,
-    Checked, Credits, Gas, Header, Height, InfoHash, Nonce, ParentContext, SecretKey, SegmentIndex,
-    Seq, StateRoot, Timestamp, Transaction, TxBody, TxClaims, TxError, TxRoot, Verdict,
-    check_account, check_block, check_state_root, check_transaction, check_unlinked, median_time,
-    tx_root,
+    Checked, Credits, Gas, Header, Height, InfoHash, KnownKeys, Nonce, ParentContext, SecretKey,
+    SegmentIndex, Seq, StateRoot, Timestamp, Transaction, TxBody, TxClaims, TxError, TxRoot,
+    Verdict, check_account, check_block, check_state_root, check_transaction, check_unlinked,
+    median_time, tx_root,
 };
 
 /// A chain whose every second attempt is a block, and one block on top of its genesis, open to changes.
@@ -108,7 +108,12 @@ impl Forge {
         let find = |hash: BlockHash| (hash == known).then(|| self.parent());
         let alone = check_block(line, &self.spec, find, self.now, &seed);
         let good = self.mine(self.claims(&[]));
-        let verdicts = check_unlinked(&[good.token(), line, "", line], &self.spec, &seed);
+        let verdicts = check_unlinked(
+            &[good.token(), line, "", line],
+            &self.spec,
+            &seed,
+            &KnownKeys::default(),
+        );
         let linked: Vec<_> = verdicts
             .into_iter()
             .map(|block| {

@@ -24,12 +24,12 @@ pub(crate) trait View {
     /// Visits the entries from `from` on, in the order of their keys.
     fn scan(&self, family: Family, from: &[u8], visit: Visit<'_>) -> Result<(), StoreError>;
 
-    /// A page of the state tree. Only the top one can be missing: it is empty then.
-    fn page(&self, path: &PagePath) -> Result<Box<Page>, StoreError> {
-        let key = path.encode();
-        match self.read(Family::Tree, &key)? {
+    /// A page of the state tree as it is committed. Only the top one can be missing: it is empty then.
+    fn page(&self, path: &PagePath) -> Result<Page, StoreError> {
+        let key = path.key();
+        match self.read(Family::Tree, key)? {
             Some(bytes) => Page::from_value(&bytes)
-                .ok_or_else(|| damaged(Family::Tree, &key, "not a page of the state tree")),
+                .ok_or_else(|| damaged(Family::Tree, key, "not a page of the state tree")),
             None if *path == PagePath::TOP => Ok(Page::empty()),
             None => Err(StoreError::Missing {
                 family: Family::Tree.name(),
@@ -48,13 +48,19 @@ impl<V: View + ?Sized> View for &V {
         (**self).scan(family, from, visit)
     }
 
-    fn page(&self, path: &PagePath) -> Result<Box<Page>, StoreError> {
+    fn page(&self, path: &PagePath) -> Result<Page, StoreError> {
         (**self).page(path)
     }
 }
 
 /// A put, or a delete.
 pub(crate) type Write<'w> = (Family, &'w [u8], Option<&'w [u8]>);
+
+/// How many bytes some writes are, keys and values.
+pub(crate) fn write_bytes<'w>(writes: impl Iterator<Item = Write<'w>>) -> usize {
+    let bytes = writes.map(|(_, key, value)| key.len() + value.map_or(0, <[u8]>::len));
+    bytes.sum()
+}
 
 /// How far a commit reaches before it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +77,13 @@ pub(crate) trait Engine: View + Send + Sync {
     /// Freezes the present state for several reads.
     fn snapshot(&self) -> Box<dyn View + '_>;
 
-    /// Makes all of some puts and deletes visible, and durable, together, or none.
-    fn write(&self, writes: &[Write<'_>], durability: Durability) -> Result<(), StoreError>;
+    /// Makes all of some puts and deletes visible, and durable, together, or none. `bytes` is about how many they are, keys and values.
+    fn write(
+        &self,
+        writes: &mut dyn Iterator<Item = Write<'_>>,
+        bytes: usize,
+        durability: Durability,
+    ) -> Result<(), StoreError>;
 
     /// Bytes on disk and in memory, as far as the engine knows.
     fn sizes(&self) -> EngineSizes;

@@ -36,10 +36,12 @@
 
 mod batch;
 mod cache;
+mod connector;
 mod engine;
 mod error;
 mod failpoint;
 mod family;
+mod hasher;
 mod overlay;
 mod schema;
 mod segment;
@@ -49,11 +51,13 @@ mod tests;
 mod tree;
 mod view;
 
-pub use batch::{Batch, ConnectBlock};
+pub use batch::{Batch, Roots};
+pub use connector::{ConnectBlock, Connector, TreeChanges};
 pub use engine::{Durability, EngineSizes};
 pub use error::StoreError;
 #[cfg(any(test, feature = "failpoints"))]
 pub use failpoint::{FAILPOINT_VARIABLE, FAILPOINTS};
+pub use hasher::SeededState;
 pub use schema::{BlockEntry, Tip, TxLocation};
 pub use segment::{DamagedSegment, SegmentEntry};
 pub use store::{OpenReport, Options, Reader, Store};

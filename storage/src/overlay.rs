@@ -2,26 +2,25 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use crate::cache::Caches;
+use crate::cache::ValueCache;
 use crate::engine::{View, Visit, Write};
 use crate::error::StoreError;
 use crate::family::Family;
-use crate::tree::{Page, PagePath, Pages};
+use crate::hasher::SeededState;
+use crate::tree::{Page, PagePath};
 
 /// By key; sorted once, when they are written.
-type Changes = HashMap<Vec<u8>, Option<Vec<u8>>>;
+type Changes = HashMap<Vec<u8>, Option<Vec<u8>>, SeededState>;
 
-/// What a page of the tree takes up while it is changed: decoded, and its place in a map.
-const PAGE_BYTES: usize = size_of::<Page>() + 2 * size_of::<(PagePath, usize)>();
+/// What a change takes up beside its key and value: its place in a map that is between 7/16 and 7/8 full, and what the allocator adds.
+const ENTRY_BYTES: usize = size_of::<(Vec<u8>, Option<Vec<u8>>)>() * 3 / 2 + 32;
 
-/// Changes on top of a view: reads see them, the view does not.
+/// Changes on top of a view, of all but the state's tree: reads see them, the view does not.
 pub(crate) struct Overlay<'v> {
     base: &'v dyn View,
-    caches: Option<RefCell<&'v mut Caches>>,
+    cache: Option<RefCell<&'v mut ValueCache>>,
     families: [Changes; Family::ALL.len()],
-    /// The state tree's pages stay decoded until the end: block after block touches the upper ones.
-    pages: HashMap<PagePath, Option<Box<Page>>>,
-    /// Of the keys and values in `families`.
+    /// What `families` take up.
     bytes: usize,
 }
 
@@ -29,37 +28,38 @@ impl<'v> Overlay<'v> {
     pub(crate) fn new(base: &'v dyn View) -> Self {
         Self {
             base,
-            caches: None,
+            cache: None,
             families: Default::default(),
-            pages: HashMap::new(),
             bytes: 0,
         }
     }
 
-    /// An overlay on the last commit, of which `caches` know a part.
-    pub(crate) fn with_caches(base: &'v dyn View, caches: &'v mut Caches) -> Self {
+    /// An overlay on the last commit, of which the cache knows a part.
+    pub(crate) fn with_cache(base: &'v dyn View, cache: &'v mut ValueCache) -> Self {
         Self {
-            caches: Some(RefCell::new(caches)),
+            cache: Some(RefCell::new(cache)),
             ..Self::new(base)
         }
     }
 
     pub(crate) fn put(&mut self, family: Family, key: impl Into<Vec<u8>>, value: Vec<u8>) {
         let key = key.into();
-        self.bytes += key.len() + value.len();
+        self.bytes += key.len() + value.len() + ENTRY_BYTES;
         self.families[family.index()].insert(key, Some(value));
     }
 
     pub(crate) fn delete(&mut self, family: Family, key: impl Into<Vec<u8>>) {
-        self.families[family.index()].insert(key.into(), None);
+        let key = key.into();
+        self.bytes += key.len() + ENTRY_BYTES;
+        self.families[family.index()].insert(key, None);
     }
 
-    /// About how much memory the changes take up.
+    /// About how much memory the changes take up; more, where keys were changed again.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + self.pages.len() * PAGE_BYTES
+        self.bytes
     }
 
-    /// All changes, and what is to be done with the caches once they are written.
+    /// All changes, and what is to be done with the cache once they are written.
     pub(crate) fn into_changes(self) -> CommitChanges<'v> {
         let entries = self.families.iter().map(HashMap::len).sum::<usize>();
         let mut values = Vec::with_capacity(entries);
@@ -70,65 +70,36 @@ impl<'v> Overlay<'v> {
             // In the order of the keys: so it is the same each time, and the database finds its place faster.
             values[first..].sort_unstable_by(|(_, a, _), (_, b, _)| a.cmp(b));
         }
-        // Each decoded page goes at once: together they are the most of a batch.
-        let encode = |(path, page): (PagePath, Option<Box<Page>>)| PageWrite {
-            path,
-            key: path.encode(),
-            page: page.map(|page| page.to_memory()),
-        };
-        let mut pages: Vec<_> = self.pages.into_iter().map(encode).collect();
-        pages.sort_unstable_by_key(|write| write.path);
-        CommitChanges {
-            caches: self.caches.map(RefCell::into_inner),
-            values,
-            pages,
-        }
+        let cache = self.cache.map(RefCell::into_inner);
+        CommitChanges { cache, values }
     }
 }
 
-struct PageWrite {
-    path: PagePath,
-    key: Vec<u8>,
-    /// The page as it is kept in memory, and how much of that is its value.
-    page: Option<(Box<[u8]>, usize)>,
-}
-
-/// What a batch writes, and so does to what the caches hold.
+/// What a batch writes, and so does to what the cache holds.
 pub(crate) struct CommitChanges<'v> {
-    caches: Option<&'v mut Caches>,
+    cache: Option<&'v mut ValueCache>,
     values: Vec<(Family, Vec<u8>, Option<Vec<u8>>)>,
-    pages: Vec<PageWrite>,
 }
 
 impl CommitChanges<'_> {
-    pub(crate) fn writes(&self) -> Vec<Write<'_>> {
+    pub(crate) fn writes(&self) -> impl Iterator<Item = Write<'_>> {
         let values = self.values.iter();
-        let values = values.map(|(family, key, value)| (*family, key.as_slice(), value.as_deref()));
-        let pages = self.pages.iter().map(|write| {
-            let page = write.page.as_ref();
-            let value = page.map(|(page, value)| &page[..*value]);
-            (Family::Tree, write.key.as_slice(), value)
-        });
-        values.chain(pages).collect()
+        values.map(|(family, key, value)| (*family, key.as_slice(), value.as_deref()))
     }
 
     /// They are committed: the next batch builds on them.
     pub(crate) fn keep(self) {
-        let Some(caches) = self.caches else {
-            return;
-        };
-        for write in self.pages {
-            caches.keep_page(write.path, write.page.map(|(page, _)| page));
-        }
-        for (family, key, value) in self.values {
-            caches.keep_value(family, key.into(), value.map(Vec::into_boxed_slice));
+        if let Some(cache) = self.cache {
+            for (family, key, value) in self.values {
+                cache.keep(family, key, value);
+            }
         }
     }
 
     /// The commit failed: what the database holds is read anew.
     pub(crate) fn forget(self) {
-        if let Some(caches) = self.caches {
-            caches.clear();
+        if let Some(cache) = self.cache {
+            cache.clear();
         }
     }
 }
@@ -138,13 +109,13 @@ impl View for Overlay<'_> {
         if let Some(change) = self.families[family.index()].get(key) {
             return Ok(change.clone());
         }
-        let mut caches = self.caches.as_ref().map(RefCell::borrow_mut);
-        if let Some(known) = caches.as_mut().and_then(|caches| caches.value(family, key)) {
+        let mut cache = self.cache.as_ref().map(RefCell::borrow_mut);
+        if let Some(known) = cache.as_mut().and_then(|cache| cache.value(family, key)) {
             return Ok(known);
         }
         let value = self.base.read(family, key)?;
-        if let Some(caches) = caches.as_mut() {
-            caches.keep_value(family, key.into(), value.as_deref().map(Box::from));
+        if let Some(cache) = cache.as_mut() {
+            cache.keep(family, key.into(), value.clone());
         }
         Ok(value)
     }
@@ -184,31 +155,11 @@ impl View for Overlay<'_> {
         Ok(())
     }
 
-    fn page(&self, path: &PagePath) -> Result<Box<Page>, StoreError> {
-        if let Some(page) = self.pages.get(path) {
-            return Ok(page.clone().unwrap_or_else(Page::empty));
-        }
-        let caches = self.caches.as_ref();
-        match caches.and_then(|caches| caches.borrow_mut().page(path)) {
-            Some(page) => Ok(page),
-            None => self.base.page(path),
-        }
-    }
-}
-
-impl Pages for Overlay<'_> {
-    fn load(&self, path: &PagePath) -> Result<Box<Page>, StoreError> {
-        self.page(path)
-    }
-
-    fn take(&mut self, path: &PagePath) -> Result<Box<Page>, StoreError> {
-        match self.pages.get_mut(path) {
-            Some(page) => Ok(page.take().unwrap_or_else(Page::empty)),
-            None => self.page(path),
-        }
-    }
-
-    fn store(&mut self, path: PagePath, page: Option<Box<Page>>) {
-        self.pages.insert(path, page);
+    /// The tree's pages are changed beside an overlay; those below are not of the same state.
+    fn page(&self, _: &PagePath) -> Result<Page, StoreError> {
+        Err(StoreError::Missing {
+            family: Family::Tree.name(),
+            what: "the tree of a batch that is taken apart".to_owned(),
+        })
     }
 }

@@ -13,8 +13,8 @@ use lyceum_protocol::{
 pub(crate) use adopt::{has_file, place_in_file};
 pub(crate) use files::{FolderFiles, MemoryFiles, SegmentFiles};
 
-use crate::batch::Batch;
-use crate::engine::{Durability, View};
+use crate::connector::Connector;
+use crate::engine::{Durability, View, write_bytes};
 use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
@@ -140,10 +140,11 @@ impl Store {
         overlay.put(Family::Meta, META_SEALED, sealed);
         failpoint::reach("seal:before_commit");
         let writes = overlay.into_changes();
+        let bytes = write_bytes(writes.writes());
         drop(view);
         self.shared
             .engine
-            .write(&writes.writes(), Durability::Synced)?;
+            .write(&mut writes.writes(), bytes, Durability::Synced)?;
         failpoint::reach("seal:after_commit");
         Ok(entry)
     }
@@ -190,9 +191,10 @@ impl Store {
         let mut overlay = Overlay::new(self.shared.engine.as_ref());
         put_entry(&mut overlay, entry);
         let writes = overlay.into_changes();
+        let bytes = write_bytes(writes.writes());
         self.shared
             .engine
-            .write(&writes.writes(), Durability::Synced)
+            .write(&mut writes.writes(), bytes, Durability::Synced)
     }
 
     /// Checks the sealed segments' files: their lengths, and if `thorough` every piece. Those found damaged are marked, so that reading
@@ -265,7 +267,7 @@ fn check(shared: &Shared, entry: &SegmentEntry, thorough: bool) -> Result<(), St
 }
 
 /// Takes back the last sealed segment: its lines into the overlay, its offsets and entry out. The file stays until after the commit.
-pub(crate) fn unseal(batch: &mut Batch<'_>, index: SegmentIndex) -> Result<(), StoreError> {
+pub(crate) fn unseal(batch: &mut Connector<'_>, index: SegmentIndex) -> Result<(), StoreError> {
     let heights: Vec<Height> = batch.shared().heights(index).collect();
     let mut lines = BTreeMap::new();
     for height in heights {
@@ -278,7 +280,7 @@ pub(crate) fn unseal(batch: &mut Batch<'_>, index: SegmentIndex) -> Result<(), S
             lines.insert(height, (hash, line));
         }
     }
-    let overlay = batch.overlay();
+    let overlay = &mut batch.overlay;
     for (height, (hash, line)) in lines {
         overlay.put(Family::Blocks, block_key(height, &hash), line.into_bytes());
         overlay.delete(Family::Offsets, height_key(height));

@@ -27,8 +27,11 @@ pub struct Options {
     pub tree_cache_bytes: usize,
     /// Bytes of memory for the records that blocks read or wrote of late.
     pub record_cache_bytes: usize,
-    /// Bytes of memory for what was written, until it is flushed to a file.
+    /// Bytes of memory for what was written, until it is flushed to a file, and while it is.
     pub write_buffer_bytes: usize,
+    /// Bytes of memory for a batch of many blocks, until it is committed; the commit takes as much again. [`Store::batch_bytes`] gives it to who
+    /// fills the batch.
+    pub batch_bytes: usize,
     /// How many of the last blocks can be disconnected. Undo records and side blocks beyond are forgotten.
     pub reorg_depth_max: u64,
     /// How many files the database keeps open.
@@ -37,13 +40,23 @@ pub struct Options {
     pub verify_after_crash: bool,
 }
 
+impl Options {
+    /// Bytes of memory that the store takes up at the most, a full batch included. Beside it there are the headers of all blocks, some hundred bytes
+    /// each, and what the allocators can't use.
+    pub fn memory_bytes(&self) -> usize {
+        let caches = self.cache_bytes + self.tree_cache_bytes + self.record_cache_bytes;
+        caches + self.write_buffer_bytes + 2 * self.batch_bytes
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             cache_bytes: 64 << 20,
-            tree_cache_bytes: 128 << 20,
+            tree_cache_bytes: 256 << 20,
             record_cache_bytes: 64 << 20,
             write_buffer_bytes: 64 << 20,
+            batch_bytes: 16 << 20,
             reorg_depth_max: 1_024,
             open_files_max: 256,
             verify_after_crash: true,
@@ -94,6 +107,7 @@ impl Shared {
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
     caches: Caches,
+    batch_bytes: usize,
     report: OpenReport,
     pub(crate) is_closed: bool,
 }
@@ -181,11 +195,14 @@ impl Store {
             (Family::Meta, META_CHAIN, Some(chain.as_slice())),
             (Family::Meta, META_OPEN, Some(open_mark.as_slice())),
         ];
-        shared.engine.write(&writes, Durability::Synced)?;
+        shared
+            .engine
+            .write(&mut writes.into_iter(), 0, Durability::Synced)?;
         failpoint::reach("open:marked");
         Ok(Self {
             shared: Arc::new(shared),
             caches: Caches::new(options),
+            batch_bytes: options.batch_bytes,
             report: OpenReport {
                 was_unclean: open.is_some(),
                 ..OpenReport::default()
@@ -215,6 +232,11 @@ impl Store {
         LedgerView::new(self.shared.engine.snapshot(), &self.shared)
     }
 
+    /// How much memory a batch should take up at the most, by the options.
+    pub fn batch_bytes(&self) -> usize {
+        self.batch_bytes
+    }
+
     /// Another way in, for reading only.
     pub fn reader(&self) -> Reader {
         let shared = Arc::clone(&self.shared);
@@ -238,7 +260,9 @@ impl Store {
         self.shared.engine.flush()?;
         failpoint::reach("close:flushed");
         let writes = [(Family::Meta, META_OPEN, None)];
-        self.shared.engine.write(&writes, Durability::Synced)
+        self.shared
+            .engine
+            .write(&mut writes.into_iter(), 0, Durability::Synced)
     }
 }
 

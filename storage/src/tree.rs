@@ -11,6 +11,7 @@
 //! - a subtree with one record, at whatever depth: `SHA-256("JMT::LeafNode" ‖ key ‖ value hash)`;
 //! - any other: `SHA-256("JMT::IntrnalNode" ‖ left ‖ right)`, split at the key's next bit, the most significant first.
 
+mod overlay;
 mod page;
 mod proof;
 
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 
+pub(crate) use overlay::PageOverlay;
 pub(crate) use page::{Page, PagePath};
 pub(crate) use proof::prove;
 pub use proof::{ProofError, ProofLeaf, TreeProof, verify_proof};
@@ -112,11 +114,11 @@ impl Node {
 /// Where the pages are: in the end, the database.
 pub(crate) trait Pages {
     /// Reads a page that was written before; the top page is empty until then.
-    fn load(&self, path: &PagePath) -> Result<Box<Page>, StoreError>;
+    fn load(&self, path: &PagePath) -> Result<Page, StoreError>;
     /// As [`Pages::load`], of a page that is then given back to [`Pages::store`]: it need not be copied.
-    fn take(&mut self, path: &PagePath) -> Result<Box<Page>, StoreError>;
+    fn take(&mut self, path: &PagePath) -> Result<Page, StoreError>;
     /// Writes a page, or deletes it.
-    fn store(&mut self, path: PagePath, page: Option<Box<Page>>);
+    fn store(&mut self, path: PagePath, page: Option<Page>);
 }
 
 /// Applies some changes; the root after them.
@@ -142,8 +144,8 @@ fn update_page(
 ) -> Result<(), StoreError> {
     for group in changes.chunk_by(|(a, _), (b, _)| path.slot(a) == path.slot(b)) {
         let slot = path.slot(&group[0].0);
-        let node = page.slots()[slot];
-        page.set(slot, update_node(pages, path.child(slot), node, group)?);
+        let node = page.slot(slot);
+        page.set(slot, &update_node(pages, path.child(slot), node, group)?);
     }
     page.fold();
     Ok(())
@@ -193,7 +195,7 @@ fn update_node(
             }
             let mut page = Page::empty();
             if let Node::Leaf { key, .. } = node {
-                page.set(path.slot(&key), node);
+                page.set(path.slot(&key), &node);
             }
             page
         }

@@ -330,7 +330,7 @@ pub(crate) fn key_changes<'c>(
 /// The tree's pages over a view, with changes that are thrown away.
 struct Scratch<'v> {
     view: &'v dyn View,
-    pages: HashMap<PagePath, Option<Box<Page>>>,
+    pages: HashMap<PagePath, Option<Page>>,
 }
 
 impl<'v> Scratch<'v> {
@@ -341,21 +341,21 @@ impl<'v> Scratch<'v> {
 }
 
 impl Pages for Scratch<'_> {
-    fn load(&self, path: &PagePath) -> Result<Box<Page>, StoreError> {
+    fn load(&self, path: &PagePath) -> Result<Page, StoreError> {
         match self.pages.get(path) {
             Some(page) => Ok(page.clone().unwrap_or_else(Page::empty)),
             None => self.view.page(path),
         }
     }
 
-    fn take(&mut self, path: &PagePath) -> Result<Box<Page>, StoreError> {
+    fn take(&mut self, path: &PagePath) -> Result<Page, StoreError> {
         match self.pages.get_mut(path) {
             Some(page) => Ok(page.take().unwrap_or_else(Page::empty)),
             None => self.view.page(path),
         }
     }
 
-    fn store(&mut self, path: PagePath, page: Option<Box<Page>>) {
+    fn store(&mut self, path: PagePath, page: Option<Page>) {
         self.pages.insert(path, page);
     }
 }

@@ -8,31 +8,35 @@ use std::sync::Arc;
 
 use lyceum_protocol::{
     BatchSeed, Block, BlockError, BlockHash, BlockLine, ChainSpec, Checked, HeaderTree, Insertion,
-    SIDE_HEADERS_MAX, SegmentIndex, Timestamp, TreeError, TreeHeader, check_block,
-    check_state_root, decode_block, json,
+    KnownKeys, SIDE_HEADERS_MAX, SegmentIndex, Timestamp, TreeError, TreeHeader, check_block,
+    check_state_root, decode_block,
 };
 use lyceum_storage::{
-    Batch, ConnectBlock, Durability, StateChanges, Store, StoreError, Tip, state_root_of,
+    Batch, ConnectBlock, Durability, LedgerView, StateChanges, Store, StoreError, Tip,
+    state_root_of,
 };
-use lyceum_vm::{Executor, GenesisError, MemoryWorld, Receipt, WorldError, genesis};
+use lyceum_vm::{Executor, GenesisError, MemoryWorld, WorldError, genesis};
 
 use super::execute::{BlockSite, ExecuteError, execute_block};
 use super::state_world::StateWorld;
 
+mod ahead;
 mod announced;
 mod context;
 mod lines;
 mod orphans;
 mod part;
+mod receipt;
 mod run;
 mod segment;
 mod template;
 
 use context::parent_context;
-pub use lines::{LineRuns, LinesError, RUN_BYTES, RUN_LINES};
+pub use lines::{LineRuns, LinesError, RUN_BYTES, RUN_LINES, RUNS_BYTES_MAX};
 use orphans::Orphans;
 pub use orphans::{ORPHAN_BYTES_MAX, ORPHANS_MAX};
 pub use part::{PART_BYTES, PartError, SegmentPart};
+use receipt::encode_receipt;
 pub use run::{CheckedRun, ImportRun, RunChecker};
 pub use template::Template;
 
@@ -47,6 +51,8 @@ pub struct Chain {
     tree: HeaderTree,
     orphans: Orphans,
     seed: Arc<BatchSeed>,
+    /// Those whose blocks were pulled.
+    keys: Arc<KnownKeys>,
 }
 
 /// What became of a block.
@@ -102,6 +108,13 @@ pub enum ChainError {
     World(#[from] WorldError),
 }
 
+impl ChainError {
+    /// Is it a verdict on a block, and not the node's own trouble?
+    fn is_verdict(&self) -> bool {
+        matches!(self, Self::Block(_) | Self::Tree(_))
+    }
+}
+
 impl Chain {
     /// Opens the chain of `spec` over the store that `open` gives for its genesis hash; a new store gets genesis.
     ///
@@ -134,6 +147,7 @@ impl Chain {
             store,
             orphans: Orphans::default(),
             seed: Arc::new(seed),
+            keys: Arc::default(),
         };
         // A branch of more work than the main chain's was kept, but not yet followed, or found invalid: find out.
         match chain.follow(None, Durability::Synced) {
@@ -433,53 +447,44 @@ fn connect_block(
     block: &Block,
     line: BlockLine<'_>,
 ) -> Result<Result<(), BlockError>, ChainError> {
-    let claims = block.header.claims();
-    let (changes, receipts) = {
-        let view = batch.read();
-        let mut world = StateWorld::new(&view);
-        let site = BlockSite::from(claims);
-        match execute_block(&mut world, executor, spec, &site, &block.transactions) {
-            Ok(receipts) => (world.into_changes(), receipts),
-            Err(ExecuteError::Transaction { index, error }) => {
-                return Ok(Err(BlockError::Transaction { index, error }));
-            }
-            Err(ExecuteError::World(error)) => return Err(error.into()),
-        }
+    let executed = execute(&batch.read(), executor, spec, block)?;
+    let (changes, receipts) = match executed {
+        Ok(executed) => executed,
+        Err(error) => return Ok(Err(error)),
     };
-    let receipts: Vec<_> = receipts.iter().map(encode_receipt).collect();
     let root = batch.connect(ConnectBlock {
         header: &block.header,
         line,
         changes: &changes,
         receipts: &receipts,
     })?;
-    if let Err(error) = check_state_root(claims, root) {
+    if let Err(error) = check_state_root(block.header.claims(), root) {
         batch.disconnect()?;
         return Ok(Err(error));
     }
     Ok(Ok(()))
 }
 
-/// Room for most receipts.
-const RECEIPT_BYTES_USUAL: usize = 192;
+/// What a block does to the state, and its receipts as they are stored; or why it is invalid.
+type Executed = Result<(StateChanges, Vec<Vec<u8>>), BlockError>;
 
-/// A receipt as it is stored and shown: a JSON object.
-fn encode_receipt(receipt: &Receipt) -> Vec<u8> {
-    let mut out = String::with_capacity(RECEIPT_BYTES_USUAL);
-    out.push_str("{\"error\":");
-    match receipt.error() {
-        Some(error) => json::write_text(&error, &mut out),
-        None => out.push_str("null"),
+/// Executes a block on the state of its parent.
+fn execute(
+    view: &LedgerView<'_>,
+    executor: &Executor,
+    spec: &ChainSpec,
+    block: &Block,
+) -> Result<Executed, ChainError> {
+    let mut world = StateWorld::new(view);
+    let site = BlockSite::from(block.header.claims());
+    match execute_block(&mut world, executor, spec, &site, &block.transactions) {
+        Ok(receipts) => {
+            let receipts = receipts.iter().map(encode_receipt).collect();
+            Ok(Ok((world.into_changes(), receipts)))
+        }
+        Err(ExecuteError::Transaction { index, error }) => {
+            Ok(Err(BlockError::Transaction { index, error }))
+        }
+        Err(ExecuteError::World(error)) => Err(error.into()),
     }
-    out.push_str(",\"events\":[");
-    for (i, event) in receipt.events.iter().enumerate() {
-        out.push_str(if i > 0 { ",{\"data\":" } else { "{\"data\":" });
-        json::write_canonical(&event.data, &mut out);
-        out.push_str(",\"event\":");
-        json::write_text(&event.event, &mut out);
-        out.push('}');
-    }
-    let (gas, ok, steps) = (receipt.gas, receipt.ok(), receipt.steps);
-    out.push_str(&format!("],\"gas\":{gas},\"ok\":{ok},\"steps\":{steps}}}"));
-    out.into_bytes()
 }

@@ -5,18 +5,20 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use lyceum_protocol::BlockHash;
-use lyceum_storage::{LedgerView, StateChanges, StoreError};
+use lyceum_storage::{LedgerView, SeededState, StateChanges, StoreError};
 use lyceum_vm::{DEFINITIONS, World, WorldError, definition_path};
+
+type Map<V> = HashMap<String, V, SeededState>;
 
 /// A block's changes over a view of the ledger.
 pub struct StateWorld<'v> {
     view: &'v LedgerView<'v>,
     /// By `CONTRACT/RECORD/`, which is what is counted, then by path.
-    changes: HashMap<String, HashMap<String, Change>>,
+    changes: Map<Map<Change>>,
     /// Whether a definition is among the changes.
     has_new_definitions: bool,
     /// The hashes of definitions as the view has them: every call asks.
-    definitions: RefCell<HashMap<String, Option<[u8; 32]>>>,
+    definitions: RefCell<Map<Option<[u8; 32]>>>,
 }
 
 /// A record now, `None` where it is deleted, and whether the view has one, where that was asked.
@@ -30,7 +32,7 @@ impl<'v> StateWorld<'v> {
     pub fn new(view: &'v LedgerView<'v>) -> Self {
         Self {
             view,
-            changes: HashMap::new(),
+            changes: Map::default(),
             has_new_definitions: false,
             definitions: RefCell::default(),
         }
@@ -49,7 +51,7 @@ impl<'v> StateWorld<'v> {
     fn change(&mut self, path: &str, now: Option<String>) {
         let prefix = prefix(path);
         if !self.changes.contains_key(prefix) {
-            self.changes.insert(prefix.to_owned(), HashMap::new());
+            self.changes.insert(prefix.to_owned(), Map::default());
         }
         let Some(changes) = self.changes.get_mut(prefix) else {
             return;

@@ -87,7 +87,9 @@ impl NodeConfig {
         let store = Options {
             cache_bytes: mib(settings.cache_mib),
             tree_cache_bytes: mib(settings.tree_cache_mib),
+            record_cache_bytes: mib(settings.record_cache_mib),
             write_buffer_bytes: mib(settings.write_buffer_mib),
+            batch_bytes: mib(settings.batch_mib),
             reorg_depth_max: settings.reorg_depth.get(),
             ..Options::default()
         };

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::block::{Block, Header};
 use crate::chain_spec::ChainSpec;
-use crate::signature::{BatchSeed, SignatureError, verify_batch};
+use crate::signature::{BatchSeed, KnownKeys, SignatureError, verify_batch_with};
 use crate::transaction::Transaction;
 use crate::units::Timestamp;
 
@@ -39,22 +39,23 @@ impl UnlinkedBlock {
 
 /// Checks block lines by all that can be asked of each alone, their signatures in one batch.
 ///
-/// The verdict on each is as if it stood by itself. Lines may be spread over threads, some tens or hundreds of signatures a call.
+/// The verdict on each is as if it stood by itself. Lines may be spread over threads, some hundreds or thousands of signatures a call; `keys` are
+/// those that all the threads know.
 pub fn check_unlinked(
     lines: &[&str],
     spec: &ChainSpec,
     seed: &BatchSeed,
+    keys: &KnownKeys,
 ) -> Vec<Result<UnlinkedBlock, BlockError>> {
     let blocks: Vec<_> = lines.iter().map(|line| decode_block(line, spec)).collect();
-    let sound = blocks.iter().flatten();
-    let messages: Vec<_> = sound
-        .flat_map(|block| {
-            let transactions = block.transactions.iter();
-            let messages = transactions.map(Transaction::signed_message);
-            std::iter::once(block.header.signed_message()).chain(messages)
-        })
-        .collect();
-    let mut verdicts = verify_batch(&messages, seed).into_iter();
+    let sound = || blocks.iter().flatten();
+    let count = sound().map(|block| 1 + block.transactions.len()).sum();
+    let mut messages = Vec::with_capacity(count);
+    for block in sound() {
+        messages.push(block.header.signed_message());
+        messages.extend(block.transactions.iter().map(Transaction::signed_message));
+    }
+    let mut verdicts = verify_batch_with(&messages, seed, keys).into_iter();
     let judge = |block: Result<Block, BlockError>| {
         let block = block?;
         let count = 1 + block.transactions.len();

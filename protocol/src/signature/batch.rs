@@ -14,6 +14,7 @@
 //! 4. when either fails, each item is verified alone. A refusal is thus never probabilistic.
 
 use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
 
 use curve25519_dalek::{
     EdwardsPoint, Scalar,
@@ -58,6 +59,38 @@ impl BatchSeed {
     }
 }
 
+/// Good keys that are held at the most: 4 MB.
+pub const KNOWN_KEYS_MAX: usize = 16_384;
+
+/// Keys met in earlier batches, decompressed: who signs once signs again. For many threads; those not met in a while go.
+#[derive(Debug, Default)]
+pub struct KnownKeys(RwLock<KeyGenerations>);
+
+#[derive(Debug, Default)]
+struct KeyGenerations {
+    recent: BTreeMap<[u8; KEY_BYTES], PublicKey>,
+    /// What was recent before; it goes when `recent` has half of the bound.
+    older: BTreeMap<[u8; KEY_BYTES], PublicKey>,
+}
+
+impl KnownKeys {
+    fn find(&self, key: &[u8; KEY_BYTES]) -> Option<PublicKey> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let found = known.recent.get(key).or_else(|| known.older.get(key));
+        found.copied()
+    }
+
+    fn keep(&self, keys: &[PublicKey]) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            if known.recent.len() >= KNOWN_KEYS_MAX / 2 {
+                known.older = std::mem::take(&mut known.recent);
+            }
+            known.recent.entry(key.bytes).or_insert(*key);
+        }
+    }
+}
+
 /// Verifies each item with the verdict of [`verify_strict`](super::verify_strict); results in the order of `items`.
 ///
 /// Time per item falls with the length; an item that fails the equation makes all be verified alone, so
@@ -67,11 +100,22 @@ pub fn verify_batch(
     items: &[SignedMessage<'_>],
     seed: &BatchSeed,
 ) -> Vec<Result<(), SignatureError>> {
-    let mut keys = Keys::default();
+    verify_batch_with(items, seed, &KnownKeys::default())
+}
+
+/// Verifies as [`verify_batch`] does, and need not decompress the keys that are known.
+#[must_use]
+pub fn verify_batch_with(
+    items: &[SignedMessage<'_>],
+    seed: &BatchSeed,
+    known: &KnownKeys,
+) -> Vec<Result<(), SignatureError>> {
+    let mut keys = Keys::new(known);
     let mut prepared: Vec<_> = items.iter().map(|item| keys.prepare(item)).collect();
     let all_valid = items.len() >= BATCH_LEN_MIN && {
         let rs = decompress_all(&mut prepared);
-        let sound: Vec<_> = prepared.iter().filter_map(|p| p.as_ref().ok()).collect();
+        let mut sound = Vec::with_capacity(prepared.len());
+        sound.extend(prepared.iter().filter_map(|p| p.as_ref().ok()));
         let batch = Batch {
             items: &sound,
             rs: &rs,
@@ -79,6 +123,7 @@ pub fn verify_batch(
         };
         batch.accepts(seed)
     };
+    known.keep(&keys.known);
     let verdict = |prepared: Result<Prepared, SignatureError>| {
         let item = prepared?;
         if all_valid {
@@ -98,18 +143,30 @@ struct Prepared {
 }
 
 /// Keys of the batch, each decompressed once.
-#[derive(Default)]
-struct Keys {
+struct Keys<'k> {
+    before: &'k KnownKeys,
     index: BTreeMap<[u8; KEY_BYTES], Result<usize, SignatureError>>,
     known: Vec<PublicKey>,
 }
 
-impl Keys {
+impl<'k> Keys<'k> {
+    fn new(before: &'k KnownKeys) -> Self {
+        Self {
+            before,
+            index: BTreeMap::new(),
+            known: Vec::new(),
+        }
+    }
+
     fn prepare(&mut self, item: &SignedMessage<'_>) -> Result<Prepared, SignatureError> {
         let parts = Parts::parse(item.signature)?;
         let known = &mut self.known;
         let key = *self.index.entry(*item.key).or_insert_with(|| {
-            known.push(PublicKey::parse(item.key)?);
+            let key = match self.before.find(item.key) {
+                Some(key) => key,
+                None => PublicKey::parse(item.key)?,
+            };
+            known.push(key);
             Ok(known.len() - 1)
         });
         let key = key?;
@@ -238,7 +295,8 @@ mod tests {
     use super::*;
 
     fn accepted(items: &[SignedMessage<'_>], seed: u8) -> bool {
-        let mut keys = Keys::default();
+        let before = KnownKeys::default();
+        let mut keys = Keys::new(&before);
         let mut prepared: Vec<_> = items.iter().map(|item| keys.prepare(item)).collect();
         let rs = decompress_all(&mut prepared);
         let sound: Vec<_> = prepared.iter().filter_map(|p| p.as_ref().ok()).collect();
@@ -273,6 +331,36 @@ mod tests {
         let mut wrong = items.clone();
         wrong[3].message = b"another";
         assert!(!accepted(&wrong, 0));
+    }
+
+    #[test]
+    fn known_keys_are_bounded_and_change_no_verdict() {
+        let known = KnownKeys::default();
+        let seed = BatchSeed::new([7; 32]);
+        let secret = SecretKey::from_seed(&[3; 32]);
+        let (key, signature) = (secret.public(), secret.sign(b"a"));
+        let item = |key, message| SignedMessage {
+            key,
+            message,
+            signature: &signature,
+        };
+        // Not a curve point: never kept.
+        let bad = [2; KEY_BYTES];
+        let items = [item(&key, b"a"), item(&bad, b"a"), item(&key, b"b")];
+        let want = verify_batch(&items, &seed);
+        for _ in 0..2 {
+            assert_eq!(verify_batch_with(&items, &seed, &known), want);
+            assert!(known.find(&bad).is_none() && known.find(&key).is_some());
+        }
+        let other = PublicKey::parse(&key).unwrap();
+        for number in 0..KNOWN_KEYS_MAX as u64 {
+            let mut bytes = [0; KEY_BYTES];
+            bytes[..8].copy_from_slice(&number.to_le_bytes());
+            known.keep(&[PublicKey { bytes, ..other }]);
+        }
+        assert!(known.find(&key).is_none());
+        let held = known.0.read().unwrap();
+        assert!(held.recent.len() + held.older.len() <= KNOWN_KEYS_MAX);
     }
 
     #[test]

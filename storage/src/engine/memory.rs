@@ -58,14 +58,19 @@ impl Engine for MemoryEngine {
         Box::new(MemorySnapshot(self.maps()))
     }
 
-    fn write(&self, writes: &[Write<'_>], _: Durability) -> Result<(), StoreError> {
+    fn write(
+        &self,
+        writes: &mut dyn Iterator<Item = Write<'_>>,
+        _: usize,
+        _: Durability,
+    ) -> Result<(), StoreError> {
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
         let maps = Arc::make_mut(&mut maps);
         for (family, key, value) in writes {
             let map = &mut maps[family.index()];
             match value {
                 Some(value) => map.insert(key.to_vec(), value.to_vec()),
-                None => map.remove(*key),
+                None => map.remove(key),
             };
         }
         Ok(())

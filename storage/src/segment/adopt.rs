@@ -7,8 +7,8 @@ use std::path::Path;
 use lyceum_protocol::{Height, MetainfoBuilder, PIECE_BYTES, SegmentIndex};
 
 use super::{SegmentEntry, put_entry, sealed};
-use crate::batch::Batch;
-use crate::engine::{Durability, View};
+use crate::connector::Connector;
+use crate::engine::{Durability, View, write_bytes};
 use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
@@ -68,12 +68,13 @@ impl Store {
         put_entry(&mut overlay, &entry);
         overlay.put(Family::Meta, META_SEALED, encode(&(index.get() + 1)));
         let writes = overlay.into_changes();
+        let bytes = write_bytes(writes.writes());
         drop(view);
         self.shared.files.adopt(index, file)?;
         failpoint::reach("adopt:before_commit");
         self.shared
             .engine
-            .write(&writes.writes(), Durability::Synced)?;
+            .write(&mut writes.writes(), bytes, Durability::Synced)?;
         failpoint::reach("adopt:after_commit");
         Ok(entry)
     }
@@ -141,7 +142,7 @@ fn is_line(bytes: &[u8], line: &str) -> bool {
 
 /// Where the line of the next block stands in the file of its segment, which is there already; `None` where the file has another line there.
 pub(crate) fn place_in_file(
-    batch: &Batch<'_>,
+    batch: &Connector<'_>,
     index: SegmentIndex,
     height: Height,
     line: &str,
@@ -149,7 +150,7 @@ pub(crate) fn place_in_file(
     let mut offset = 0;
     if batch.shared().heights(index).next() != Some(height) {
         let key = (height.get() - 1).to_be_bytes();
-        let Some(before) = batch.view().read(Family::Offsets, &key)? else {
+        let Some(before) = batch.overlay.read(Family::Offsets, &key)? else {
             return Ok(None);
         };
         let before: OffsetValue = decode(Family::Offsets, &key, &before)?;

@@ -64,7 +64,9 @@ fn another_chain_or_schema_is_refused_and_nothing_lost() {
     later.push(0);
     let write = |value: Vec<u8>| {
         let writes = [(Family::Meta, META_CHAIN, Some(value.as_slice()))];
-        engine.write(&writes, Durability::Synced).unwrap();
+        engine
+            .write(&mut writes.into_iter(), 0, Durability::Synced)
+            .unwrap();
     };
     write(later);
     drop(store);

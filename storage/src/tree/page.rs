@@ -4,38 +4,32 @@ use super::{Key, Node, PAGE_DEPTH_MAX, PAGE_SLOTS, hash_internal};
 
 /// The first byte of a page's value.
 const PAGE_VERSION: u8 = 1;
-/// A page of sixteen subtrees, or of eight leaves.
-const PAGE_BYTES_USUAL: usize = 1 + 4 + 16 * 32;
+/// What stands before the slots of a page's value: the version, and two bit fields.
+const HEAD_BYTES: usize = 1 + 2 + 2;
+/// Bytes of a hash.
+const HASH_BYTES: usize = 32;
 
 /// Where a page stands: the first half bytes of the keys below it.
+///
+/// As it is a key of the database: the depth, then the half bytes, two in a byte, the rest zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct PagePath {
-    depth: u8,
-    prefix: Key,
-}
+pub(crate) struct PagePath([u8; 1 + size_of::<Key>()]);
 
-/// The depth and the first sixteen half bytes: hardly a page lies deeper, and a block looks up thousands.
+/// The depth and the first fifteen half bytes or so: hardly a page lies deeper, and a block looks up thousands.
 impl Hash for PagePath {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let start = self
-            .prefix
-            .first_chunk()
-            .map(|start| u64::from_le_bytes(*start));
-        state.write_u64(start.unwrap_or_default());
-        state.write_u8(self.depth);
+        let start = self.0.first_chunk();
+        state.write_u64(start.map_or(0, |start| u64::from_le_bytes(*start)));
     }
 }
 
 impl PagePath {
     /// The page that holds the root.
-    pub(crate) const TOP: Self = Self {
-        depth: 0,
-        prefix: [0; 32],
-    };
+    pub(crate) const TOP: Self = Self([0; 1 + size_of::<Key>()]);
 
     /// How many pages stand above it.
     pub(crate) fn depth(&self) -> usize {
-        usize::from(self.depth)
+        usize::from(self.0[0])
     }
 
     /// The slot of this page that a key belongs to.
@@ -45,22 +39,19 @@ impl PagePath {
 
     /// The page below a slot.
     pub(crate) fn child(&self, slot: usize) -> Self {
-        debug_assert!(self.depth() < PAGE_DEPTH_MAX && slot < PAGE_SLOTS);
-        let mut prefix = self.prefix;
-        let shift = if self.depth.is_multiple_of(2) { 4 } else { 0 };
-        prefix[self.depth() / 2] |= (slot as u8) << shift;
-        Self {
-            depth: self.depth + 1,
-            prefix,
-        }
+        let depth = self.depth();
+        debug_assert!(depth < PAGE_DEPTH_MAX && slot < PAGE_SLOTS);
+        let mut child = *self;
+        let shift = if depth.is_multiple_of(2) { 4 } else { 0 };
+        child.0[1 + depth / 2] |= (slot as u8) << shift;
+        child.0[0] += 1;
+        child
     }
 
-    /// The database key: the depth, then the half bytes, two in a byte, the last one padded with zero. So the few upper pages, which
-    /// every block touches, are neighbours.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut key = vec![self.depth];
-        key.extend_from_slice(&self.prefix[..self.depth().div_ceil(2)]);
-        key
+    /// The database key: the depth, then the half bytes, the last byte padded with zero. So the few upper pages, which every block touches, are
+    /// neighbours.
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.0[..1 + self.depth().div_ceil(2)]
     }
 }
 
@@ -73,181 +64,241 @@ fn half_byte(key: &Key, at: usize) -> usize {
     })
 }
 
-/// Four levels of the binary tree: the sixteen subtrees at their bottom, and the fifteen above them.
+/// The slots below each node above them, one bit each; as in a binary heap node 1 is the whole page, and the two below node `n` are `2n` and
+/// `2n + 1`.
+const SLOTS_BELOW: [u16; PAGE_SLOTS] = {
+    let mut below = [0; PAGE_SLOTS];
+    let mut at = 1;
+    while at < PAGE_SLOTS {
+        let depth = at.ilog2();
+        let width = PAGE_SLOTS >> depth;
+        let first = (at - (1 << depth)) * width;
+        below[at] = (((1_u32 << width) - 1) << first) as u16;
+        at += 1;
+    }
+    below
+};
+
+/// Which slots of a page hold what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Shape {
+    /// Slots that are not empty, slot 0 the lowest bit.
+    used: u16,
+    /// Those of them that hold one record.
+    leaves: u16,
+}
+
+impl Shape {
+    /// Does a node above the slots have a hash of its own? A subtree of at most one record is that record.
+    fn is_inner(self, at: usize) -> bool {
+        let used = self.used & SLOTS_BELOW[at];
+        used.count_ones() > 1 || used & !self.leaves != 0
+    }
+
+    /// The nodes above the slots that have a hash of their own, one bit each.
+    fn inners(self) -> u16 {
+        (1..PAGE_SLOTS).fold(0, |inners, at| inners | u16::from(self.is_inner(at)) << at)
+    }
+
+    /// Where a slot's bytes start in the page, and how many they are.
+    fn place(self, slot: usize) -> (usize, usize) {
+        let before = (1 << slot) - 1;
+        let hashes =
+            |slots: u16| (slots & self.used).count_ones() + (slots & self.leaves).count_ones();
+        let start = HEAD_BYTES + HASH_BYTES * hashes(before) as usize;
+        (start, HASH_BYTES * hashes(1 << slot) as usize)
+    }
+
+    /// The length of the page's value.
+    fn value_len(self) -> usize {
+        HEAD_BYTES + HASH_BYTES * (self.used.count_ones() + self.leaves.count_ones()) as usize
+    }
+
+    fn with(self, slot: usize, node: &Node) -> Self {
+        let bit = 1 << slot;
+        let (is_used, is_leaf) = match node {
+            Node::Empty => (false, false),
+            Node::Leaf { .. } => (true, true),
+            Node::Inner(_) => (true, false),
+        };
+        Self {
+            used: self.used & !bit | u16::from(is_used) << slot,
+            leaves: self.leaves & !bit | u16::from(is_leaf) << slot,
+        }
+    }
+}
+
+/// Four levels of the binary tree: the sixteen subtrees at their bottom, and the fifteen nodes above them.
 ///
-/// A node above is hashed once, and again where something below it changed: of a page that one record changes, four nodes.
+/// It is changed as it lies in memory: its value in the database, and behind that the hashes of the nodes above the slots. A node above is hashed
+/// once, and again where something below it changed: of a page that one record changes, four nodes.
+///
+/// The value is a version byte; two bit fields of 16 bits, big-endian, slot 0 the lowest bit: which slots are in use, and which of them hold a
+/// leaf; then, slot by slot, a leaf's key and value hash, or a subtree's hash. A leaf stands in its parent's page, not in a value of its own: 64
+/// bytes a record, and one read fewer on the way down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// As in a binary heap: node 1 is the whole page, the two below node `n` are `2n` and `2n + 1`; the slots come last.
-    nodes: [Node; 2 * PAGE_SLOTS],
-    /// Which of the nodes above the slots have to be made anew, one bit each.
-    stale: u32,
+    /// The value, then the hash of each node of `inners`, the lowest first.
+    bytes: Box<[u8]>,
+    shape: Shape,
+    /// The nodes above the slots that have a hash of their own, one bit each.
+    inners: u16,
+    /// Which of them have to be hashed anew.
+    stale: u16,
 }
 
 impl Page {
-    const EMPTY: Self = Self {
-        nodes: [Node::Empty; 2 * PAGE_SLOTS],
-        stale: 0,
-    };
-
-    /// On the heap from the start: a page is some two kilobytes.
-    pub(crate) fn empty() -> Box<Self> {
-        Box::new(Self::EMPTY)
+    /// A page without records.
+    pub(crate) fn empty() -> Self {
+        Self {
+            bytes: Box::new([PAGE_VERSION, 0, 0, 0, 0]),
+            shape: Shape::default(),
+            inners: 0,
+            stale: 0,
+        }
     }
 
-    /// The subtrees at the bottom.
-    pub(crate) fn slots(&self) -> &[Node] {
-        &self.nodes[PAGE_SLOTS..]
+    /// A subtree at the bottom.
+    pub(crate) fn slot(&self, slot: usize) -> Node {
+        let (start, length) = self.shape.place(slot);
+        let (hashes, _) = self.bytes[start..start + length].as_chunks::<HASH_BYTES>();
+        match *hashes {
+            [key, value] => Node::Leaf { key, value },
+            [hash] => Node::Inner(hash),
+            _ => Node::Empty,
+        }
     }
 
     /// Changes a subtree at the bottom. [`Page::fold`] brings the nodes above it up to date.
-    pub(crate) fn set(&mut self, slot: usize, node: Node) {
-        let mut at = PAGE_SLOTS + slot;
-        if self.nodes[at] == node {
+    pub(crate) fn set(&mut self, slot: usize, node: &Node) {
+        if self.slot(slot) == *node {
             return;
         }
-        self.nodes[at] = node;
+        let shape = self.shape.with(slot, node);
+        if shape != self.shape {
+            self.reshape(shape, slot);
+        }
+        let (start, length) = shape.place(slot);
+        let place = &mut self.bytes[start..start + length];
+        match node {
+            Node::Empty => {}
+            Node::Leaf { key, value } => {
+                place[..HASH_BYTES].copy_from_slice(key);
+                place[HASH_BYTES..].copy_from_slice(value);
+            }
+            Node::Inner(hash) => place.copy_from_slice(hash),
+        }
+        let mut at = PAGE_SLOTS + slot;
         while at > 1 {
             at /= 2;
             self.stale |= 1 << at;
         }
+        self.stale &= self.inners;
     }
 
-    /// Makes the nodes above the slots, where something below them changed.
+    /// Makes room for another shape that differs in one slot; that slot's bytes, and the hashes of the nodes above it, mean nothing then.
+    fn reshape(&mut self, shape: Shape, slot: usize) {
+        let inners = shape.inners();
+        let mut bytes =
+            Vec::with_capacity(shape.value_len() + HASH_BYTES * inners.count_ones() as usize);
+        let (start, old_length) = self.shape.place(slot);
+        let (_, length) = shape.place(slot);
+        bytes.extend_from_slice(&self.bytes[..start]);
+        bytes.resize(start + length, 0);
+        bytes.extend_from_slice(&self.bytes[start + old_length..self.shape.value_len()]);
+        bytes[1..3].copy_from_slice(&shape.used.to_be_bytes());
+        bytes[3..HEAD_BYTES].copy_from_slice(&shape.leaves.to_be_bytes());
+        for at in (1..PAGE_SLOTS).filter(|at| inners & 1 << at != 0) {
+            match self.inners & 1 << at {
+                0 => bytes.extend([0; HASH_BYTES]),
+                _ => bytes.extend_from_slice(&self.bytes[self.hash_place(at)]),
+            }
+        }
+        self.bytes = bytes.into_boxed_slice();
+        (self.shape, self.inners) = (shape, inners);
+    }
+
+    /// Where the hash of a node of `inners` stands.
+    fn hash_place(&self, at: usize) -> std::ops::Range<usize> {
+        let before = (self.inners & ((1 << at) - 1)).count_ones() as usize;
+        let start = self.shape.value_len() + HASH_BYTES * before;
+        start..start + HASH_BYTES
+    }
+
+    /// Hashes the nodes above the slots, where something below them changed.
     pub(crate) fn fold(&mut self) {
         while self.stale != 0 {
             // The lowest first: children have the larger numbers.
             let at = self.stale.ilog2() as usize;
-            self.nodes[at] = join(&self.nodes[2 * at], &self.nodes[2 * at + 1]);
+            let hash = hash_internal(&self.node(2 * at).hash(), &self.node(2 * at + 1).hash());
+            let place = self.hash_place(at);
+            self.bytes[place].copy_from_slice(&hash);
             self.stale ^= 1 << at;
         }
     }
 
-    /// A node of a folded page, by its number in the heap.
-    pub(crate) fn node(&self, at: usize) -> &Node {
-        debug_assert!(self.stale == 0, "folded");
-        &self.nodes[at]
+    /// A node of a folded page, by its number in the heap; the slots come last.
+    pub(crate) fn node(&self, at: usize) -> Node {
+        if at >= PAGE_SLOTS {
+            return self.slot(at - PAGE_SLOTS);
+        }
+        debug_assert!(self.stale & 1 << at == 0, "folded");
+        if self.inners & 1 << at != 0 {
+            let mut hash = [0; HASH_BYTES];
+            hash.copy_from_slice(&self.bytes[self.hash_place(at)]);
+            return Node::Inner(hash);
+        }
+        match self.shape.used & SLOTS_BELOW[at] {
+            0 => Node::Empty,
+            lone => self.slot(lone.ilog2() as usize),
+        }
     }
 
     /// The whole of a folded page.
     pub(crate) fn top(&self) -> Node {
-        *self.node(1)
+        self.node(1)
     }
 
     /// Is there anything below?
     pub(crate) fn is_used(&self) -> bool {
-        self.slots().iter().any(|node| *node != Node::Empty)
+        self.shape.used != 0
     }
 
-    /// The value in the database: a version byte, then the page.
-    ///
-    /// The page is two bit fields of 16 bits, big-endian, slot 0 the lowest bit: which slots are in use, and which of them hold a leaf. Then, slot by
-    /// slot, a leaf's key and value hash, or a subtree's hash.
-    ///
-    /// A leaf stands in its parent's page, not in a value of its own: 64 bytes a record, and one read fewer on the way down.
-    fn write_value(&self, out: &mut Vec<u8>) {
-        out.push(PAGE_VERSION);
-        out.extend([0; 4]);
-        let (mut used, mut leaves) = (0_u16, 0_u16);
-        for (slot, node) in self.slots().iter().enumerate() {
-            let bit = 1 << slot;
-            match node {
-                Node::Empty => continue,
-                Node::Leaf { key, value } => {
-                    leaves |= bit;
-                    out.extend(key);
-                    out.extend(value);
-                }
-                Node::Inner(hash) => out.extend(hash),
-            }
-            used |= bit;
-        }
-        out[1..3].copy_from_slice(&used.to_be_bytes());
-        out[3..5].copy_from_slice(&leaves.to_be_bytes());
+    /// What the page takes up, beside its place.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
-    /// Reads what [`Page::write_value`] wrote, and folds it; `None` where it did not.
-    pub(crate) fn from_value(bytes: &[u8]) -> Option<Box<Self>> {
-        let (mut page, rest) = Self::read_slots(bytes)?;
-        page.stale = (1 << PAGE_SLOTS) - 2;
-        page.fold();
-        rest.is_empty().then_some(page)
+    /// The value in the database.
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.bytes[..self.shape.value_len()]
     }
 
-    /// The page as it is kept in memory: its value, then the hashes of the nodes above the slots; also the length of its value.
-    pub(crate) fn to_memory(&self) -> (Box<[u8]>, usize) {
-        let mut out = Vec::with_capacity(PAGE_BYTES_USUAL + PAGE_SLOTS * 32);
-        self.write_value(&mut out);
-        let value_len = out.len();
-        for at in 1..PAGE_SLOTS {
-            if let Node::Inner(hash) = self.node(at) {
-                out.extend(hash);
-            }
-        }
-        (out.into_boxed_slice(), value_len)
-    }
-
-    /// Reads what [`Page::to_memory`] wrote, without hashing; `None` where it did not.
-    pub(crate) fn from_memory(bytes: &[u8]) -> Option<Box<Self>> {
-        let (mut page, rest) = Self::read_slots(bytes)?;
-        let (hashes, []) = rest.as_chunks::<32>() else {
+    /// Reads what [`Page::value`] gave, and folds it; `None` where it did not.
+    pub(crate) fn from_value(value: &[u8]) -> Option<Self> {
+        let (head, _) = value.split_first_chunk::<HEAD_BYTES>()?;
+        let [PAGE_VERSION, a, b, c, d] = *head else {
             return None;
         };
-        let mut hashes = hashes.iter().rev();
-        for at in (1..PAGE_SLOTS).rev() {
-            page.nodes[at] = match lone(&page.nodes[2 * at], &page.nodes[2 * at + 1]) {
-                Some(node) => node,
-                None => Node::Inner(*hashes.next()?),
-            };
+        let shape = Shape {
+            used: u16::from_be_bytes([a, b]),
+            leaves: u16::from_be_bytes([c, d]),
+        };
+        if shape.leaves & !shape.used != 0 || value.len() != shape.value_len() {
+            return None;
         }
+        let inners = shape.inners();
+        let length = value.len() + HASH_BYTES * inners.count_ones() as usize;
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(value);
+        bytes.resize(length, 0);
+        let mut page = Self {
+            bytes: bytes.into_boxed_slice(),
+            shape,
+            inners,
+            stale: inners,
+        };
+        page.fold();
         Some(page)
     }
-
-    /// Reads the slots; the nodes above are left empty.
-    fn read_slots(bytes: &[u8]) -> Option<(Box<Self>, &[u8])> {
-        let (&PAGE_VERSION, bytes) = bytes.split_first()? else {
-            return None;
-        };
-        let (used, rest) = bytes.split_first_chunk::<2>()?;
-        let (leaves, mut rest) = rest.split_first_chunk::<2>()?;
-        let (used, leaves) = (u16::from_be_bytes(*used), u16::from_be_bytes(*leaves));
-        if leaves & !used != 0 {
-            return None;
-        }
-        let mut page = Self::empty();
-        for (slot, node) in page.nodes[PAGE_SLOTS..].iter_mut().enumerate() {
-            let bit = 1 << slot;
-            if used & bit == 0 {
-                continue;
-            }
-            let (hash, after) = rest.split_first_chunk::<32>()?;
-            rest = after;
-            *node = Node::Inner(*hash);
-            if leaves & bit != 0 {
-                let (value, after) = rest.split_first_chunk::<32>()?;
-                rest = after;
-                *node = Node::Leaf {
-                    key: *hash,
-                    value: *value,
-                };
-            }
-        }
-        Some((page, rest))
-    }
-}
-
-/// The node over two, where it needs no hash: a subtree of at most one record is that record.
-fn lone(left: &Node, right: &Node) -> Option<Node> {
-    match (left, right) {
-        (Node::Empty, Node::Empty) => Some(Node::Empty),
-        (leaf @ Node::Leaf { .. }, Node::Empty) | (Node::Empty, leaf @ Node::Leaf { .. }) => {
-            Some(*leaf)
-        }
-        _ => None,
-    }
-}
-
-/// The node over two.
-fn join(left: &Node, right: &Node) -> Node {
-    lone(left, right).unwrap_or_else(|| Node::Inner(hash_internal(&left.hash(), &right.hash())))
 }

@@ -120,7 +120,7 @@ pub(crate) fn prove(pages: &impl Pages, key: &Key) -> Result<TreeProof, StoreErr
             siblings.push(page.node(own ^ 1).hash());
             at = own;
         }
-        let leaf = match *page.node(at) {
+        let leaf = match page.node(at) {
             Node::Inner(_) => {
                 path = path.child(path.slot(key));
                 continue;

@@ -32,26 +32,21 @@ type Oracle<'a> = JellyfishMerkleTree<'a, MockTreeStore, OracleHash>;
 struct MapPages(HashMap<PagePath, Page>);
 
 impl Pages for MapPages {
-    fn load(&self, path: &PagePath) -> Result<Box<Page>, StoreError> {
+    fn load(&self, path: &PagePath) -> Result<Page, StoreError> {
         let page = self.0.get(path).cloned();
         assert!(page.is_some() || *path == PagePath::TOP, "{path:?}");
-        Ok(page.map_or_else(Page::empty, Box::new))
+        Ok(page.unwrap_or_else(Page::empty))
     }
 
-    fn take(&mut self, path: &PagePath) -> Result<Box<Page>, StoreError> {
+    fn take(&mut self, path: &PagePath) -> Result<Page, StoreError> {
         self.load(path)
     }
 
-    fn store(&mut self, path: PagePath, page: Option<Box<Page>>) {
+    fn store(&mut self, path: PagePath, page: Option<Page>) {
         match page {
             Some(page) => {
-                let page = *page;
-                let (memory, value_len) = page.to_memory();
-                assert_eq!(
-                    Page::from_value(&memory[..value_len]).as_deref(),
-                    Some(&page)
-                );
-                assert_eq!(Page::from_memory(&memory).as_deref(), Some(&page));
+                // Changed in place, it is what is read anew.
+                assert_eq!(Page::from_value(page.value()).as_ref(), Some(&page));
                 self.0.insert(path, page);
             }
             None => {
@@ -251,8 +246,7 @@ fn small_trees_hash_as_documented() {
 #[test]
 fn damaged_pages_are_refused() {
     let (pages, _) = state(40);
-    let (memory, value_len) = pages.0[&PagePath::TOP].to_memory();
-    let value = memory[..value_len].to_vec();
+    let value = pages.0[&PagePath::TOP].value().to_vec();
     assert!(Page::from_value(&value).is_some());
     assert_eq!(Page::from_value(&value[..value.len() - 1]), None);
     assert_eq!(Page::from_value(&[&value[..], &[0]].concat()), None);

@@ -4,21 +4,20 @@ use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
+use std::vec::IntoIter;
 
 use lyceum_protocol::{
-    BatchSeed, BlockError, BlockLine, ChainSpec, Timestamp, TreeHeader, UnlinkedBlock,
-    check_unlinked,
+    BatchSeed, BlockError, ChainSpec, KnownKeys, Timestamp, UnlinkedBlock, check_unlinked,
 };
 use lyceum_storage::Durability;
 use rayon::prelude::*;
 
-use super::context::parent_context;
-use super::{Chain, ChainError, Imported, TipChange, connect_block};
+use super::ahead::{AheadRules, WrongRoot};
+use super::{Chain, ChainError, Imported, TipChange};
 
-/// Lines whose signatures one task verifies together.
-const TASK_LINES: usize = 16;
-/// Memory that a batch may take up before it is written, in bytes; a block more, in the end. Larger ones write fewer pages of the state's tree.
-const BATCH_BYTES: usize = 24 << 20;
+/// Lines whose signatures one task verifies together, at the least: all of a run's are spread evenly over the threads, for each batch has a cost of
+/// its own, and one for each key in it.
+const TASK_LINES_MIN: usize = 16;
 /// Checked runs that wait for the one that is executed. One evens out runs of unlike weight; each costs its text some four times over.
 const RUNS_WAITING: usize = 1;
 
@@ -27,11 +26,15 @@ const RUNS_WAITING: usize = 1;
 pub struct RunChecker {
     spec: Arc<ChainSpec>,
     seed: Arc<BatchSeed>,
+    keys: Arc<KnownKeys>,
 }
+
+/// A line with the verdict on it by itself.
+pub(super) type Judged<L> = (L, Result<UnlinkedBlock, BlockError>);
 
 /// Block lines with the verdict on each by itself.
 pub struct CheckedRun<L> {
-    lines: Vec<(L, Result<UnlinkedBlock, BlockError>)>,
+    lines: Vec<Judged<L>>,
 }
 
 impl<L> CheckedRun<L> {
@@ -44,10 +47,11 @@ impl<L> CheckedRun<L> {
 impl RunChecker {
     /// Checks lines: some hundred a call.
     pub fn check<L: AsRef<str> + Sync>(&self, lines: Vec<L>) -> CheckedRun<L> {
-        let tasks = lines.par_chunks(TASK_LINES);
+        let task_lines = lines.len().div_ceil(rayon::current_num_threads());
+        let tasks = lines.par_chunks(task_lines.max(TASK_LINES_MIN));
         let verdicts = tasks.flat_map_iter(|lines| {
             let lines: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
-            check_unlinked(&lines, &self.spec, &self.seed)
+            check_unlinked(&lines, &self.spec, &self.seed, &self.keys)
         });
         let verdicts: Vec<_> = verdicts.collect();
         let lines = lines.into_iter().zip(verdicts).collect();
@@ -76,6 +80,7 @@ impl Chain {
         RunChecker {
             spec: Arc::clone(&self.spec),
             seed: Arc::clone(&self.seed),
+            keys: Arc::clone(&self.keys),
         }
     }
 
@@ -123,7 +128,7 @@ impl Chain {
     }
 
     /// Takes checked lines as [`Chain::import_run`] does.
-    pub fn import_checked<L: AsRef<str>>(
+    pub fn import_checked<L: AsRef<str> + Sync>(
         &mut self,
         checked: CheckedRun<L>,
         now: Timestamp,
@@ -160,56 +165,50 @@ impl Chain {
     }
 
     /// Connects the lines that extend the tip, up to the first that does not, in one batch.
-    fn extend_tip<L: AsRef<str>>(
+    fn extend_tip<L: AsRef<str> + Sync>(
         &mut self,
-        rest: &mut Peekable<impl Iterator<Item = (L, Result<UnlinkedBlock, BlockError>)>>,
+        rest: &mut Peekable<IntoIter<Judged<L>>>,
         now: Timestamp,
         durability: Durability,
         run: &mut ImportRun,
     ) -> Result<(), ChainError> {
+        let batch_bytes = self.store.batch_bytes();
         let mut batch = self.store.begin();
-        let mut tip = batch.read().tip()?.map(|tip| tip.hash);
-        let (mut connected, mut bytes) = (0, 0);
-        let mut refused = None;
-        while batch.bytes() < BATCH_BYTES
-            && let Some((line, verdict)) = rest.next_if(|(_, verdict)| match verdict {
-                Ok(block) => {
-                    let header = block.header();
-                    Some(header.claims().parent) == tip && !self.tree.contains(&header.hash())
-                }
-                Err(_) => true,
-            })
-        {
-            let linked = verdict.map_err(ChainError::from).and_then(|block| {
-                let parent = block.header().claims().parent;
-                let context = parent_context(&batch.read(), &self.spec, parent)?;
-                Ok(block.link(context.as_ref(), now)?)
-            });
-            let line = BlockLine::new(line.as_ref());
-            let connect = linked.and_then(|block| {
-                connect_block(&mut batch, &self.executor, &self.spec, &block, line)??;
-                Ok(TreeHeader::from(&block.header))
-            });
-            match connect {
-                Ok(header) => {
-                    connected += 1;
-                    bytes += line.as_str().len() as u64 + 1;
-                    tip = Some(header.hash);
-                    run.change.connected.push(header.hash);
-                    self.tree.insert(header)?;
-                }
-                Err(error @ (ChainError::Block(_) | ChainError::Tree(_))) => {
-                    refused = Some(error);
-                    break;
-                }
-                // The batch may hold half of the block: none of it is kept.
-                Err(error) => return Err(error),
-            }
+        let rules = AheadRules {
+            executor: &self.executor,
+            spec: &self.spec,
+            tree: &self.tree,
+            now,
+            batch_bytes,
+        };
+        let ahead = rules.connect(&mut batch, rest);
+        if let Some(WrongRoot { index, error }) = ahead.wrong {
+            // Blocks were executed that stand on a wrong one: back to the last commit, and from there up to that block.
+            drop(batch);
+            let mut good = ahead.lines;
+            good.truncate(index);
+            let good = self.run_checker().check(good).lines;
+            self.extend_tip(&mut good.into_iter().peekable(), now, durability, run)?;
+            return Err(error.into());
+        }
+        // In trouble the batch may hold half of a block: none of it is kept.
+        let refused = match ahead.stopped {
+            Some(error) if !error.is_verdict() => return Err(error),
+            refused => refused,
+        };
+        for header in &ahead.connected {
+            self.tree.insert(*header)?;
         }
         batch.commit(durability)?;
-        run.done += connected;
-        run.bytes += bytes;
-        run.new += connected;
+        let hashes = ahead.connected.iter().map(|header| header.hash);
+        run.change.connected.extend(hashes);
+        let lengths = ahead
+            .lines
+            .iter()
+            .map(|line| line.as_ref().len() as u64 + 1);
+        run.bytes += lengths.take(ahead.connected.len()).sum::<u64>();
+        run.done += ahead.connected.len();
+        run.new += ahead.connected.len();
         refused.map_or(Ok(()), Err)
     }
 }

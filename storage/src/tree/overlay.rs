@@ -1,0 +1,99 @@
+use std::collections::HashMap;
+
+use super::{Page, PagePath, Pages};
+use crate::cache::PageCache;
+use crate::engine::{Engine, Write};
+use crate::error::StoreError;
+use crate::family::Family;
+use crate::hasher::SeededState;
+
+/// What a page takes up beside its bytes: its place in a map that is between 7/16 and 7/8 full, and what the allocator adds.
+const ENTRY_BYTES: usize = size_of::<(PagePath, Option<Page>)>() * 3 / 2 + 16;
+
+/// Changed pages of the state's tree on top of the last commit, of which the cache knows a part. A page that is changed leaves the cache.
+pub(crate) struct PageOverlay<'e> {
+    base: &'e dyn Engine,
+    cache: &'e mut PageCache,
+    /// `None` for a page that is no more, and for one that is being changed.
+    pages: HashMap<PagePath, Option<Page>, SeededState>,
+    /// Of the pages' contents.
+    bytes: usize,
+}
+
+impl<'e> PageOverlay<'e> {
+    pub(crate) fn new(base: &'e dyn Engine, cache: &'e mut PageCache) -> Self {
+        Self {
+            base,
+            cache,
+            pages: HashMap::default(),
+            bytes: 0,
+        }
+    }
+
+    /// About how much memory the pages take up.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.pages.len() * ENTRY_BYTES
+    }
+
+    /// All pages that are not as they were, in the order of their keys.
+    pub(crate) fn into_changes(self) -> PageChanges<'e> {
+        let mut pages: Vec<_> = self.pages.into_iter().collect();
+        pages.sort_unstable_by_key(|(path, _)| *path);
+        let cache = self.cache;
+        PageChanges { cache, pages }
+    }
+}
+
+impl Pages for PageOverlay<'_> {
+    fn load(&self, path: &PagePath) -> Result<Page, StoreError> {
+        if let Some(page) = self.pages.get(path) {
+            return Ok(page.clone().unwrap_or_else(Page::empty));
+        }
+        match self.cache.page(path) {
+            Some(page) => Ok(page),
+            None => self.base.page(path),
+        }
+    }
+
+    fn take(&mut self, path: &PagePath) -> Result<Page, StoreError> {
+        if let Some(page) = self.pages.get_mut(path) {
+            let page = page.take().unwrap_or_else(Page::empty);
+            self.bytes -= page.bytes();
+            return Ok(page);
+        }
+        match self.cache.take(path) {
+            Some(page) => Ok(page),
+            None => self.base.page(path),
+        }
+    }
+
+    fn store(&mut self, path: PagePath, page: Option<Page>) {
+        self.bytes += page.as_ref().map_or(0, Page::bytes);
+        self.pages.insert(path, page);
+    }
+}
+
+/// What a batch writes of the tree.
+pub(crate) struct PageChanges<'e> {
+    cache: &'e mut PageCache,
+    pages: Vec<(PagePath, Option<Page>)>,
+}
+
+impl PageChanges<'_> {
+    pub(crate) fn writes(&self) -> impl Iterator<Item = Write<'_>> {
+        let pages = self.pages.iter();
+        pages.map(|(path, page)| (Family::Tree, path.key(), page.as_ref().map(Page::value)))
+    }
+
+    /// They are committed: the next batch builds on them.
+    pub(crate) fn keep(self) {
+        for (path, page) in self.pages {
+            self.cache.keep(path, page);
+        }
+    }
+
+    /// The commit failed: what the database holds is read anew.
+    pub(crate) fn forget(self) {
+        self.cache.clear();
+    }
+}
