@@ -1,38 +1,45 @@
 //! Free ports of the loopback address.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::ops::Range;
 
-use anyhow::Context as _;
+use rand::Rng as _;
 
-/// Finds `count` ports that nobody uses for TCP nor for UDP.
-///
-/// They are free when it returns; a program that opens ports just then could still take one, and the node that wanted it would say so.
+/// Where ports are sought: above the nodes' own usual ones, and below those that Linux gives to outgoing connections and to whoever asks for
+/// any (`net.ipv4.ip_local_port_range`, 32768 to 60999 unless set otherwise). One of those could be gone before the node asks for it.
+const RANGE: Range<u16> = 10_000..32_000;
+/// How many are tried for one that is free.
+const TRIES_EACH: usize = 100;
+
+/// Finds `count` ports that nobody uses for TCP nor for UDP. They are drawn, so that two networks that start together take others.
 ///
 /// # Errors
-/// Where the system has no more.
+/// Where nearly all are in use.
 pub(crate) fn free(count: usize) -> anyhow::Result<Vec<u16>> {
-    // All are held until the last is found, so that they differ.
-    let mut held = Vec::new();
-    let mut tries = 0;
-    while held.len() < count {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let listener = listener.context("the loopback address has no free port")?;
-        let address: SocketAddr = listener.local_addr()?;
-        match UdpSocket::bind(address) {
-            Ok(socket) => held.push((listener, socket, address.port())),
-            Err(error) => {
-                tries += 1;
-                anyhow::ensure!(tries < 100, "no port is free for TCP and UDP: {error}");
-            }
+    let mut free = BTreeSet::new();
+    for _ in 0..count * TRIES_EACH {
+        if free.len() == count {
+            break;
+        }
+        let port = rand::rng().random_range(RANGE);
+        let address = (Ipv4Addr::LOCALHOST, port);
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+            free.insert(port);
         }
     }
-    Ok(held.into_iter().map(|(_, _, port)| port).collect())
+    anyhow::ensure!(
+        free.len() == count,
+        "the loopback address has no {count} ports that are free for TCP and UDP between {} and {}",
+        RANGE.start,
+        RANGE.end
+    );
+    Ok(free.into_iter().collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn ports_differ_and_can_be_bound() {
