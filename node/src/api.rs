@@ -14,6 +14,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use lyceum_protocol::ChainSpec;
+use lyceum_storage::OpenProgress;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -40,6 +41,7 @@ mod status;
 mod transactions;
 mod web;
 
+pub use context::Doing;
 use context::{Api, Door};
 use limit::Limiter;
 pub use limit::RateLimit;
@@ -112,7 +114,10 @@ pub async fn serve(
     config: ApiConfig,
     shutdown: CancellationToken,
 ) -> Result<ApiServer, ApiError> {
-    let doing = watch::channel("starting").1;
+    let doing = Doing {
+        what: watch::channel("starting").1,
+        progress: OpenProgress::default(),
+    };
     let spec = Arc::clone(&node.spec);
     let server = listen(address, &spec, metrics, config, doing, shutdown).await?;
     server.open(node);
@@ -131,7 +136,7 @@ pub async fn listen(
     spec: &ChainSpec,
     metrics: Arc<Metrics>,
     config: ApiConfig,
-    doing: watch::Receiver<&'static str>,
+    doing: Doing,
     shutdown: CancellationToken,
 ) -> Result<ApiServer, ApiError> {
     let limiter = Limiter::new(config.rate, Instant::now());

@@ -4,11 +4,13 @@
 //! bytes by their infohash, and for nothing else.
 
 mod activate;
+mod buffers;
 mod check;
 mod config;
 mod engine;
 mod fetch;
 mod front;
+mod part;
 mod registry;
 mod start;
 mod storage;

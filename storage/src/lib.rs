@@ -60,6 +60,6 @@ pub use failpoint::{FAILPOINT_VARIABLE, FAILPOINTS};
 pub use hasher::SeededState;
 pub use schema::{BlockEntry, Tip, TxLocation};
 pub use segment::{DamagedSegment, SegmentEntry};
-pub use store::{OpenReport, Options, Reader, Store};
+pub use store::{OpenProgress, OpenReport, Options, Reader, Store};
 pub use tree::{ProofError, ProofLeaf, TreeProof, verify_proof};
 pub use view::{LedgerView, StateChanges, StateProof, state_root_of};

@@ -22,7 +22,7 @@ use crate::overlay::Overlay;
 use crate::schema::{
     META_SEALED, OffsetValue, SegmentValue, block_key, decode, encode, height_key, segment_key,
 };
-use crate::store::{Shared, Store};
+use crate::store::{OpenProgress, Shared, Store};
 
 /// A sealed segment.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,9 +200,18 @@ impl Store {
     /// Checks the sealed segments' files: their lengths, and if `thorough` every piece. Those found damaged are marked, so that reading
     /// their blocks says so; the ledger goes on without them.
     pub fn verify_segments(&mut self, thorough: bool) -> Result<Vec<DamagedSegment>, StoreError> {
+        self.check_segments(thorough, &OpenProgress::default())
+    }
+
+    pub(crate) fn check_segments(
+        &mut self,
+        thorough: bool,
+        progress: &OpenProgress,
+    ) -> Result<Vec<DamagedSegment>, StoreError> {
         let mut damaged = Vec::new();
         let sealed = self.read().sealed_segments()?.get();
         for index in 0..sealed {
+            progress.set(index, sealed);
             let index = SegmentIndex::new(index).unwrap_or(SegmentIndex::MAX);
             let entry = self.read().segment(index)?;
             let Some(mut entry) = entry else {
@@ -225,6 +234,7 @@ impl Store {
                 self.write_entry(&entry)?;
             }
         }
+        progress.set(sealed, sealed);
         Ok(damaged)
     }
 }

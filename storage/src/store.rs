@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lyceum_protocol::{BlockHash, ChainName, ChainSpec, Height, SegmentIndex};
 
@@ -38,6 +39,32 @@ pub struct Options {
     pub open_files_max: u32,
     /// Hash every sealed segment if the store was not closed cleanly: about 1 GB/s. Lengths are compared in any case.
     pub verify_after_crash: bool,
+    /// Tells others how far the opening is.
+    pub progress: OpenProgress,
+}
+
+/// How many of the sealed segments have been looked at while a store opens. Clones show the same.
+#[derive(Debug, Clone, Default)]
+pub struct OpenProgress(Arc<SegmentCounts>);
+
+#[derive(Debug, Default)]
+struct SegmentCounts {
+    checked: AtomicU64,
+    all: AtomicU64,
+}
+
+impl OpenProgress {
+    /// So many segments have been looked at, of so many.
+    pub fn set(&self, checked: u64, all: u64) {
+        self.0.all.store(all, Ordering::Relaxed);
+        self.0.checked.store(checked, Ordering::Relaxed);
+    }
+
+    /// How many have been looked at, of how many; both are 0 until that is known.
+    pub fn segments(&self) -> (u64, u64) {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (load(&self.0.checked), load(&self.0.all))
+    }
 }
 
 impl Options {
@@ -60,6 +87,7 @@ impl Default for Options {
             reorg_depth_max: 1_024,
             open_files_max: 256,
             verify_after_crash: true,
+            progress: OpenProgress::default(),
         }
     }
 }
@@ -158,7 +186,7 @@ impl Store {
         let mut store = Self::start(shared, options)?;
         store.report.log_cut = log_cut;
         let thorough = store.report.was_unclean && options.verify_after_crash;
-        store.report.damaged_segments = store.verify_segments(thorough)?;
+        store.report.damaged_segments = store.check_segments(thorough, &options.progress)?;
         Ok(store)
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use lyceum_storage::LedgerView;
+use lyceum_storage::{LedgerView, OpenProgress};
 use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,15 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Listeners to events at once.
 const EVENT_STREAMS_MAX: usize = 256;
 
+/// What is being done until the node is there.
+#[derive(Debug, Clone)]
+pub struct Doing {
+    /// In words.
+    pub what: watch::Receiver<&'static str>,
+    /// How far the ledger is opened.
+    pub progress: OpenProgress,
+}
+
 /// What is there from the first second on; the node comes when its ledger is open.
 #[derive(Clone)]
 pub(super) struct Door(Arc<Inner>);
@@ -31,8 +40,7 @@ pub(super) struct Inner {
     pub(super) limiter: Limiter,
     pub(super) event_streams: Arc<Semaphore>,
     pub(super) shutdown: CancellationToken,
-    /// What is being done until the node is there.
-    doing: watch::Receiver<&'static str>,
+    doing: Doing,
     since: Instant,
     node: OnceLock<Arc<NodeHandle>>,
     reads: Arc<Semaphore>,
@@ -50,7 +58,7 @@ impl Door {
     pub(super) fn new(
         metrics: Arc<Metrics>,
         limiter: Limiter,
-        doing: watch::Receiver<&'static str>,
+        doing: Doing,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -78,8 +86,12 @@ impl Door {
 
     /// What is being done before the node is there, and for how long.
     pub(super) fn doing(&self) -> String {
-        let (doing, seconds) = (*self.doing.borrow(), self.since.elapsed().as_secs());
-        format!("{doing}; the program runs for {seconds} s")
+        let (doing, seconds) = (*self.doing.what.borrow(), self.since.elapsed().as_secs());
+        let far = match self.doing.progress.segments() {
+            (checked, all) if checked < all => format!(", {checked} of {all} segments checked"),
+            _ => String::new(),
+        };
+        format!("{doing}{far}; the program runs for {seconds} s")
     }
 
     /// Runs `work` on a blocking thread, when it is its turn.

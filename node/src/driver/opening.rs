@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::start::{Rest, start_rest};
 use super::{Addresses, CLOSE_MAX, Node, NodeConfig, OpenError, StartError};
-use crate::api::{self, ApiServer};
+use crate::api::{self, ApiServer, Doing};
 use crate::core::Chain;
 use crate::metrics::Metrics;
 
@@ -43,7 +43,9 @@ impl Opening {
     /// [`StartError::Api`]; nothing goes on running then.
     pub async fn listen(config: NodeConfig) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let (doing, seen) = watch::channel("opening the ledger");
+        let (doing, what) = watch::channel("opening the ledger");
+        let progress = config.store.progress.clone();
+        let seen = Doing { what, progress };
         let close = CancellationToken::new();
         let (served, shared) = (config.api.clone(), Arc::clone(&metrics));
         let listen = api::listen(

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::activate::{Activation, ActivationError};
+use super::buffers::PieceMemory;
 use super::fetch::{Failed, Fetch, Outcome, Whole};
 use super::front::Lookup;
 use super::registry::Registry;
@@ -84,6 +85,8 @@ pub(super) struct Engine {
     tasks: JoinSet<Done>,
     /// Whoever checks a file holds it: one at a time, about 1 GB/s, so that the rest of the node has a core.
     checks: Arc<Semaphore>,
+    /// What the pulls together have in memory.
+    memory: Arc<PieceMemory>,
     events: mpsc::Sender<TorrentEvent>,
     view: watch::Sender<TorrentView>,
 }
@@ -106,6 +109,7 @@ impl Engine {
             pulls: HashMap::new(),
             tasks: JoinSet::new(),
             checks: Arc::new(Semaphore::new(1)),
+            memory: Arc::default(),
             events,
             view,
         }
@@ -367,6 +371,7 @@ impl Engine {
             metainfo,
             holders,
             folder: self.config.downloads.clone(),
+            memory: self.memory.clone(),
             trackers: self.config.trackers.clone(),
             has_discovery: self.config.has_discovery(),
             stall: self.config.stall,

@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::FetchFailure;
-use super::storage::{PartFile, SegmentFile};
+use super::buffers::PieceMemory;
+use super::part::PartFile;
+use super::storage::SegmentFile;
 
 /// How often a pull is looked at. The engine's own notice of the end comes sooner, but can be missed.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -34,6 +36,7 @@ pub(super) struct Fetch {
     pub(super) metainfo: Metainfo,
     pub(super) holders: Vec<SocketAddr>,
     pub(super) folder: PathBuf,
+    pub(super) memory: Arc<PieceMemory>,
     pub(super) trackers: Vec<String>,
     pub(super) has_discovery: bool,
     pub(super) stall: Duration,
@@ -95,7 +98,9 @@ impl Fetch {
             Failed::from(FetchFailure::Engine)
         };
         let (folder, metainfo) = (self.folder.clone(), self.metainfo.clone());
-        let opened = spawn_blocking(move || PartFile::open(&folder, &metainfo)).await;
+        let memory = self.memory.clone();
+        let open = move || PartFile::open(&folder, &metainfo, memory);
+        let opened = spawn_blocking(open).await;
         let part = opened.map_err(anyhow::Error::from).map_err(failed)?;
         let part = part.map_err(anyhow::Error::from).map_err(failed)?;
         let torrent = self.add(part.clone()).await.map_err(failed)?;
@@ -106,19 +111,27 @@ impl Fetch {
         };
         let deleted = self.session.delete(torrent.id().into(), false).await;
         deleted.map_err(failed)?;
-        // Where it fails, what has come stays: it is the start of the next try.
-        let from = ended.transpose()?;
-        let put = move || -> io::Result<Option<Whole>> {
-            let Some(from) = from else {
-                part.remove();
-                return Ok(None);
-            };
-            let file = part.finish()?;
-            Ok(Some(Whole { file, from }))
+        let put = move || -> io::Result<Result<Option<Whole>, Failed>> {
+            Ok(match ended {
+                Some(Ok(from)) => {
+                    let file = part.finish()?;
+                    Ok(Some(Whole { file, from }))
+                }
+                // What has come stays: it is the start of the next try.
+                Some(Err(failed)) => {
+                    // Why it failed is known.
+                    let _ = part.settle();
+                    Err(failed)
+                }
+                None => {
+                    part.remove();
+                    Ok(None)
+                }
+            })
         };
         let put = spawn_blocking(put).await;
         let put = put.map_err(anyhow::Error::from).map_err(failed)?;
-        put.map_err(anyhow::Error::from).map_err(failed)
+        put.map_err(anyhow::Error::from).map_err(failed)?
     }
 
     async fn add(&self, part: Arc<PartFile>) -> anyhow::Result<Arc<ManagedTorrent>> {

@@ -17,7 +17,7 @@ use tracing::warn;
 
 use super::engine::{Command, Engine};
 use super::front::{Front, Lookup};
-use super::storage::open_folder;
+use super::part::open_folder;
 use super::{SegmentSwarm, TorrentConfig, TorrentError, TorrentEvent, TorrentView};
 
 /// Events that the core may be behind by; then the engine waits for it.
@@ -32,7 +32,7 @@ const CHECKS_MAX: usize = 2;
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// A peer that neither says nor takes anything for so long is let go.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// Threads that check files before they are seeded, and write through what was pulled.
+/// Threads that check files before they are seeded, and write what is pulled.
 const BLOCKING_THREADS_MAX: usize = 8;
 /// How long stopping may take.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);

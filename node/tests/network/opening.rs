@@ -28,7 +28,7 @@ fn get(http: &str, path: &str) -> (u16, String, Option<String>, String) {
 }
 
 /// What a node says whose ledger is not open.
-fn assert_opening(http: &str) {
+fn assert_opening(http: &str, doing: &str) {
     let json = |body: &str| serde_json::from_str::<Value>(body).unwrap();
     let (status, _, _, body) = get(http, "/healthz");
     assert_eq!((status, json(&body)["ok"].as_bool()), (200, Some(true)));
@@ -43,7 +43,7 @@ fn assert_opening(http: &str) {
     assert_eq!(body["reasons"].as_array().unwrap().len(), 1);
     assert_eq!(body["reasons"][0]["reason"], "opening");
     let detail = body["reasons"][0]["detail"].as_str().unwrap();
-    assert!(detail.starts_with("opening the ledger; "), "{detail}");
+    assert!(detail.starts_with(doing), "{detail}");
 
     let (status, _, _, body) = get(http, "/metrics");
     assert_eq!(status, 200);
@@ -86,11 +86,18 @@ fn the_api_serves_what_there_is_while_the_ledger_opens() {
     let opening = runtime.block_on(Opening::listen(config)).unwrap();
     let http = opening.http().to_string();
     let (go_on, wait) = mpsc::channel::<()>();
+    let (told, tell) = mpsc::channel::<()>();
     let opened = runtime.spawn(opening.open(move |folder, spec, options| {
+        wait.recv().unwrap();
+        options.progress.set(2, 7);
+        told.send(()).unwrap();
         wait.recv().unwrap();
         open_chain(folder, spec, options)
     }));
-    assert_opening(&http);
+    assert_opening(&http, "opening the ledger; ");
+    go_on.send(()).unwrap();
+    tell.recv().unwrap();
+    assert_opening(&http, "opening the ledger, 2 of 7 segments checked; ");
     go_on.send(()).unwrap();
     let node = runtime.block_on(opened).unwrap().unwrap();
     assert_eq!(node.addresses().http.to_string(), http);
@@ -140,7 +147,7 @@ fn the_program_can_be_stopped_while_it_opens_its_ledger() {
         let folder = folder_of(&spec(|_| {}));
         pipe(folder.path());
         let node = NodeProcess::open_in(None, folder.path(), &[]);
-        assert_opening(&node.http);
+        assert_opening(&node.http, "opening the ledger");
         node.signal(signal);
         node.wait_for("stopped before the ledger was open");
         assert_eq!(node.ended().code(), Some(0));
@@ -153,7 +160,7 @@ fn the_program_goes_on_where_its_ledger_opens_late() {
     let folder = folder_of(&spec);
     let pipe = pipe(folder.path());
     let node = NodeProcess::open_in(None, folder.path(), &[]);
-    assert_opening(&node.http);
+    assert_opening(&node.http, "opening the ledger");
     let mut writer = std::fs::File::options().write(true).open(pipe).unwrap();
     writer.write_all(spec.to_json().as_bytes()).unwrap();
     drop(writer);

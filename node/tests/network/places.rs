@@ -93,7 +93,7 @@ fn a_router_is_asked_to_map_the_port() {
     let mut router = Server::start(spaces.name(0), "router.py", &[&Spaces::hub_address(1)]);
     let folder = folder_of(&spec(|_| {}));
     let flags = [&ANYWHERE[..], &["--upnp"]].concat();
-    let node = NodeProcess::start_in(Some(spaces.name(1)), folder.path(), &flags);
+    let node = NodeProcess::open_in(Some(spaces.name(1)), folder.path(), &flags);
     let here = format!("{}:4001", Spaces::address(1));
     assert_eq!(router.line(), format!("AddPortMapping TCP 4001 {here}"));
     let mapped = node.wait_for("UPnP");

@@ -193,8 +193,10 @@ fn after_an_unclean_end_every_piece_is_checked() {
     let mut miner = Miner::new(14);
     let chain = miner.chain(15);
     let folder = tempfile::tempdir().unwrap();
-    let open = || Store::open(folder.path(), &miner.spec, miner.genesis(), &options()).unwrap();
+    let options = options();
+    let open = || Store::open(folder.path(), &miner.spec, miner.genesis(), &options).unwrap();
     let mut store = open();
+    assert_eq!(options.progress.segments(), (0, 0));
     grow(&mut store, &chain);
     store.is_closed = true; // so that dropping it does not close it cleanly
     drop(store);
@@ -205,6 +207,9 @@ fn after_an_unclean_end_every_piece_is_checked() {
     let store = open();
     assert!(store.report().was_unclean);
     assert_eq!(store.report().damaged_segments[0].index, index(2));
+    let sealed = store.read().sealed_segments().unwrap().get();
+    assert!(sealed > 0);
+    assert_eq!(options.progress.segments(), (sealed, sealed));
 }
 
 /// The text of a segment, as a torrent brings it, in a file beside the store.
