@@ -236,7 +236,7 @@ pub struct Settings {
         default_value = "16"
     )]
     pub batch_mib: NonZeroUsize,
-    /// Memory for what is being written, in MiB
+    /// Memory for what is being written, in MiB; half as much again while it goes to a file
     #[arg(
         long,
         env = "LYCEUM_WRITE_BUFFER_MIB",

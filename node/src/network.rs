@@ -21,6 +21,7 @@ mod outbox;
 mod peers;
 mod rendezvous;
 mod start;
+mod surplus;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use self::bans::BANS_FILE;
 pub use self::config::{Discovery, Limits, Mainline, NetworkConfig, TARGET_PEERS, Timing};
 pub use self::identity::{IDENTITY_FILE, IdentityError, load_or_create_identity};
 pub use self::start::{Network, NetworkError, NetworkSender, start, start_over};
+pub use self::surplus::PEERS_HIGH;
 
 /// Commands that may wait for the network.
 pub const NETWORK_COMMANDS_LEN: usize = 1_024;

@@ -97,7 +97,10 @@ impl<K: Hash + Eq, V: Bytes> Recent<K, V> {
             None => self.recent_bytes += key_bytes + Self::ENTRY_BYTES,
         }
         if self.recent_bytes > self.bytes_max / 2 {
-            self.older = std::mem::take(&mut self.recent);
+            // The next ones will be about as many.
+            let recent =
+                HashMap::with_capacity_and_hasher(self.recent.len(), SeededState::default());
+            self.older = std::mem::replace(&mut self.recent, recent);
             self.recent_bytes = 0;
         }
     }
@@ -113,11 +116,18 @@ pub(crate) struct Caches {
     pub(crate) values: ValueCache,
 }
 
+/// How many entries the maps of the last batch had: the next one's start with room for as many.
+pub(crate) type Sizes = [usize; Family::ALL.len()];
+
 impl Caches {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
-            pages: PageCache(Recent::new(options.tree_cache_bytes)),
+            pages: PageCache {
+                recent: Recent::new(options.tree_cache_bytes),
+                last_batch: 0,
+            },
             values: ValueCache {
+                last_batch: Sizes::default(),
                 records: Recent::new(options.record_cache_bytes),
                 headers: Recent::new(HEADERS_BYTES),
             },
@@ -127,30 +137,34 @@ impl Caches {
 
 /// Pages of the state tree. Every block touches the upper ones, and each record one at the bottom; reading a page from the database costs some
 /// 20 µs where it is not in memory.
-pub(crate) struct PageCache(Recent<PagePath, Page>);
+pub(crate) struct PageCache {
+    recent: Recent<PagePath, Page>,
+    /// How many pages the last batch changed.
+    pub(crate) last_batch: usize,
+}
 
 impl PageCache {
     /// A copy of a page, if it is known.
     pub(crate) fn page(&self, path: &PagePath) -> Option<Page> {
-        let Recent { recent, older, .. } = &self.0;
+        let Recent { recent, older, .. } = &self.recent;
         recent.get(path).or_else(|| older.get(path)).cloned()
     }
 
     /// Gives a page out, to be changed: it comes back by [`PageCache::keep`], or is read anew the next time.
     pub(crate) fn take(&mut self, path: &PagePath) -> Option<Page> {
-        self.0.take(path, 0)
+        self.recent.take(path, 0)
     }
 
     /// Keeps a page that is committed, or forgets one that is no more.
     pub(crate) fn keep(&mut self, path: PagePath, page: Option<Page>) {
         match page {
-            Some(page) => self.0.keep(path, 0, page),
-            None => drop(self.0.take(&path, 0)),
+            Some(page) => self.recent.keep(path, 0, page),
+            None => drop(self.recent.take(&path, 0)),
         }
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.recent.clear();
     }
 }
 
@@ -162,6 +176,7 @@ pub(crate) struct ValueCache {
     records: Values,
     /// Headers, and the heights of hashes: their keys differ in length.
     headers: Values,
+    pub(crate) last_batch: Sizes,
 }
 
 impl ValueCache {

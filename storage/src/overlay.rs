@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use crate::cache::ValueCache;
+use crate::cache::{Sizes, ValueCache};
 use crate::engine::{View, Visit, Write};
 use crate::error::StoreError;
 use crate::family::Family;
@@ -36,9 +36,12 @@ impl<'v> Overlay<'v> {
 
     /// An overlay on the last commit, of which the cache knows a part.
     pub(crate) fn with_cache(base: &'v dyn View, cache: &'v mut ValueCache) -> Self {
+        let changes = |size| Changes::with_capacity_and_hasher(size, SeededState::default());
         Self {
+            families: cache.last_batch.map(changes),
             cache: Some(RefCell::new(cache)),
-            ..Self::new(base)
+            base,
+            bytes: 0,
         }
     }
 
@@ -61,8 +64,8 @@ impl<'v> Overlay<'v> {
 
     /// All changes, and what is to be done with the cache once they are written.
     pub(crate) fn into_changes(self) -> CommitChanges<'v> {
-        let entries = self.families.iter().map(HashMap::len).sum::<usize>();
-        let mut values = Vec::with_capacity(entries);
+        let sizes: Sizes = self.families.each_ref().map(HashMap::len);
+        let mut values = Vec::with_capacity(sizes.iter().sum());
         for (family, changes) in Family::ALL.into_iter().zip(self.families) {
             let first = values.len();
             let changes = changes.into_iter();
@@ -70,7 +73,10 @@ impl<'v> Overlay<'v> {
             // In the order of the keys: so it is the same each time, and the database finds its place faster.
             values[first..].sort_unstable_by(|(_, a, _), (_, b, _)| a.cmp(b));
         }
-        let cache = self.cache.map(RefCell::into_inner);
+        let mut cache = self.cache.map(RefCell::into_inner);
+        if let Some(cache) = &mut cache {
+            cache.last_batch = sizes;
+        }
         CommitChanges { cache, values }
     }
 }

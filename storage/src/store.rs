@@ -28,7 +28,7 @@ pub struct Options {
     pub tree_cache_bytes: usize,
     /// Bytes of memory for the records that blocks read or wrote of late.
     pub record_cache_bytes: usize,
-    /// Bytes of memory for what was written, until it is flushed to a file, and while it is.
+    /// Bytes of memory for what was written, until it is flushed to a file. While it is, half as much again can fill.
     pub write_buffer_bytes: usize,
     /// Bytes of memory for a batch of many blocks, until it is committed; the commit takes as much again. [`Store::batch_bytes`] gives it to who
     /// fills the batch.
@@ -72,7 +72,7 @@ impl Options {
     /// each, and what the allocators can't use.
     pub fn memory_bytes(&self) -> usize {
         let caches = self.cache_bytes + self.tree_cache_bytes + self.record_cache_bytes;
-        caches + self.write_buffer_bytes + 2 * self.batch_bytes
+        caches + self.write_buffer_bytes / 2 * 3 + 2 * self.batch_bytes
     }
 }
 

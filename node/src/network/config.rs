@@ -11,7 +11,7 @@ use lyceum_protocol::{BlockHash, ChainName, ChainSpec};
 use super::Topic;
 use crate::core::wire::ANNOUNCEMENT_BYTES_MAX;
 
-/// Peers that a node looks for: as many as gossip keeps in its mesh, whose connections don't go idle.
+/// Peers that a node looks for: as many as gossip keeps in its mesh.
 pub const TARGET_PEERS: usize = 8;
 
 /// How a network is set up.
@@ -149,8 +149,10 @@ pub struct Timing {
     pub tick: Duration,
     /// A peer that hasn't said by then which chain it is on is dropped.
     pub identify: Duration,
-    /// A connection without use, and outside gossip's mesh, is closed.
+    /// A connection without any stream is closed. Gossip keeps its own open, so that this is for those who speak none.
     pub idle: Duration,
+    /// Where there are many peers, one that came, asked or was asked within this time is not let go: twice a sync's patience.
+    pub young: Duration,
     /// A request without an answer has failed: less than the 30 s after which a sync has stalled.
     pub request: Duration,
     /// How soon a bootnode is dialled again; doubled every time.
@@ -177,6 +179,7 @@ impl Default for Timing {
             tick: Duration::from_millis(250),
             identify: Duration::from_secs(10),
             idle: Duration::from_secs(10),
+            young: Duration::from_secs(60),
             request: Duration::from_secs(20),
             redial_min: Duration::from_secs(1),
             redial_max: Duration::from_secs(300),

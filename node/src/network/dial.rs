@@ -82,6 +82,10 @@ impl Bootnodes {
         }
     }
 
+    pub(super) fn is_one(&self, peer: &PeerId) -> bool {
+        self.list.iter().any(|node| node.peer == Some(*peer))
+    }
+
     /// A peer turned out to be of our chain: no need for patience any more.
     pub(super) fn confirmed(&mut self, peer: &PeerId) {
         let delay_min = self.delay_min;

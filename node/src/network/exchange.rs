@@ -50,6 +50,7 @@ impl Task {
                 .outbox
                 .tell(NetworkEvent::Response { peer, id, result });
         }
+        self.peers.use_now(&peer);
         let asked = self
             .swarm
             .behaviour_mut()
@@ -90,6 +91,7 @@ impl Task {
     }
 
     fn message(&mut self, peer: PeerId, message: Message<Asked, Response>) {
+        self.peers.use_now(&peer);
         match message {
             Message::Request {
                 request_id,

@@ -49,6 +49,7 @@ pub(super) struct Counters {
     pub(super) events_dropped: Family<Kind, Counter>,
     pub(super) bans: Family<Reason, Counter>,
     pub(super) strangers: Counter,
+    pub(super) surplus: Counter,
     pub(super) searches: Counter,
     pub(super) providers: Counter,
     reachable: Family<Reach, Gauge>,
@@ -73,6 +74,11 @@ impl Counters {
             "strangers",
             "Peers dropped since they are on another chain, or don't say on which",
             counters.strangers.clone(),
+        );
+        registry.register(
+            "surplus",
+            "Peers let go since there were many",
+            counters.surplus.clone(),
         );
         registry.register(
             "provider_searches",

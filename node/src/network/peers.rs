@@ -29,6 +29,8 @@ struct Link {
 pub(super) struct Peer {
     links: Vec<Link>,
     pub(super) since: Instant,
+    /// When it last asked for something, or was asked.
+    pub(super) used: Instant,
     /// Has identify shown that it is on our chain?
     pub(super) is_confirmed: bool,
     pub(super) agent: String,
@@ -73,9 +75,11 @@ impl Peers {
         connection: ConnectionId,
         (address, is_outbound): (Multiaddr, bool),
     ) {
+        let now = Instant::now();
         let peer = self.by_id.entry(id).or_insert_with(|| Peer {
             links: Vec::new(),
-            since: Instant::now(),
+            since: now,
+            used: now,
             is_confirmed: false,
             agent: String::new(),
             addresses: Vec::new(),
@@ -115,6 +119,13 @@ impl Peers {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&PeerId, &mut Peer)> {
         self.by_id.iter_mut()
+    }
+
+    /// It asks for something, is asked, or answers.
+    pub(super) fn use_now(&mut self, id: &PeerId) {
+        if let Some(peer) = self.by_id.get_mut(id) {
+            peer.used = Instant::now();
+        }
     }
 
     pub(super) fn is_confirmed(&self, id: &PeerId) -> bool {

@@ -158,6 +158,7 @@ impl Task {
         }
         self.drop_silent(now);
         self.report_scores();
+        self.thin_out(now);
         self.redial(now);
         self.seek(now);
         self.provide_next();

@@ -108,8 +108,8 @@ fn database_options(options: &Options, recovery: DBRecoveryMode) -> rocksdb::Opt
     database.set_wal_recovery_mode(recovery);
     // All families are flushed together: whatever the log then loses, they end at the same commit.
     database.set_atomic_flush(true);
-    // The bound on memory for writes, over all families; each family's own limit is out of the way. While what was full is flushed, the rest fills.
-    database.set_db_write_buffer_size(options.write_buffer_bytes / 3 * 2);
+    // The bound on memory for writes, over all families; each family's own limit is out of the way.
+    database.set_db_write_buffer_size(options.write_buffer_bytes);
     // The log is kept until the buffers it covers are flushed; it should not force that earlier.
     database.set_max_total_wal_size(4 * options.write_buffer_bytes as u64);
     database.set_max_open_files(i32::try_from(options.open_files_max).unwrap_or(i32::MAX));

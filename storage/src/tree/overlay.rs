@@ -22,10 +22,11 @@ pub(crate) struct PageOverlay<'e> {
 
 impl<'e> PageOverlay<'e> {
     pub(crate) fn new(base: &'e dyn Engine, cache: &'e mut PageCache) -> Self {
+        let size = cache.last_batch;
         Self {
             base,
             cache,
-            pages: HashMap::default(),
+            pages: HashMap::with_capacity_and_hasher(size, SeededState::default()),
             bytes: 0,
         }
     }
@@ -37,6 +38,7 @@ impl<'e> PageOverlay<'e> {
 
     /// All pages that are not as they were, in the order of their keys.
     pub(crate) fn into_changes(self) -> PageChanges<'e> {
+        self.cache.last_batch = self.pages.len();
         let mut pages: Vec<_> = self.pages.into_iter().collect();
         pages.sort_unstable_by_key(|(path, _)| *path);
         let cache = self.cache;

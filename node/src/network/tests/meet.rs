@@ -1,10 +1,15 @@
 //! Networks find each other, and those of other chains don't.
 
+use std::time::Duration;
+
 use lyceum_protocol::BlockHash;
 use mainline::Testnet;
 
 use super::node::{Node, QUIC, TCP};
 use crate::network::{Mainline, NetworkCommand, NetworkEvent};
+
+/// Longer than any test.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 #[tokio::test]
 async fn three_meet_through_one_bootnode() {
@@ -189,6 +194,38 @@ async fn there_is_a_limit_to_connections() {
     first.stop().await;
     host.disconnected(first_id).await;
     late.connected(host_id).await;
+}
+
+#[tokio::test]
+async fn where_there_are_many_some_are_let_go() {
+    let mut host = Node::start(|config| {
+        // Of 27 peers at most for long, gossip's two meshes hold 24.
+        config.limits.established = 36;
+        config.timing.young = Duration::from_millis(500);
+    })
+    .await;
+    let bootnodes = host.addresses();
+    let mut guests = Vec::new();
+    for _ in 0..30 {
+        let guest = Node::start(|config| {
+            config.bootnodes = bootnodes.clone();
+            // They know the host alone, and don't come back.
+            config.discovery.kad_client = true;
+            (config.timing.redial_min, config.timing.seek) = (PATIENCE, PATIENCE);
+        });
+        guests.push(guest.await);
+    }
+    let let_go = |event: &NetworkEvent| match event {
+        NetworkEvent::Disconnected { peer } => Some(*peer),
+        _ => None,
+    };
+    let gone = host.until("one that is let go", let_go).await;
+    let guest = guests.iter_mut().find(|guest| guest.id() == gone).unwrap();
+    guest.disconnected(host.id()).await;
+    let view = host.view(|view| view.peers.len() <= 27).await;
+    assert!(view.peers.len() >= 20);
+    let let_go = host.metric("lyceum_network_surplus_total");
+    assert!((3.0..=10.0).contains(&let_go), "{let_go}");
 }
 
 #[tokio::test]
