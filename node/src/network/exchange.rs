@@ -50,7 +50,7 @@ impl Task {
                 .outbox
                 .tell(NetworkEvent::Response { peer, id, result });
         }
-        self.peers.use_now(&peer);
+        self.peers.asked(&peer, &request);
         let asked = self
             .swarm
             .behaviour_mut()
@@ -91,13 +91,13 @@ impl Task {
     }
 
     fn message(&mut self, peer: PeerId, message: Message<Asked, Response>) {
-        self.peers.use_now(&peer);
         match message {
             Message::Request {
                 request_id,
                 request: Ok(request),
                 channel,
             } => {
+                self.peers.asked(&peer, &request);
                 let reply = self.exchange.open(request_id, channel);
                 let event = NetworkEvent::Request {
                     peer,

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::address::{ip_of, is_relayed, network_of};
 use super::{NetworkEvent, PeerView};
+use crate::core::wire::Request;
 
 /// Gossip and requests that are kept back for a peer until identify has confirmed it.
 pub(super) const HELD_MAX: usize = 16;
@@ -29,7 +30,7 @@ struct Link {
 pub(super) struct Peer {
     links: Vec<Link>,
     pub(super) since: Instant,
-    /// When it last asked for something, or was asked.
+    /// When it last asked for something, or was asked, but for where it stands.
     pub(super) used: Instant,
     /// Has identify shown that it is on our chain?
     pub(super) is_confirmed: bool,
@@ -121,9 +122,10 @@ impl Peers {
         self.by_id.iter_mut()
     }
 
-    /// It asks for something, is asked, or answers.
-    pub(super) fn use_now(&mut self, id: &PeerId) {
-        if let Some(peer) = self.by_id.get_mut(id) {
+    /// It asks for something, or is asked. Where it stands is no use: that is asked of everybody, again and again.
+    pub(super) fn asked(&mut self, id: &PeerId, request: &Request) {
+        let is_use = !matches!(request, Request::Status(_));
+        if let Some(peer) = self.by_id.get_mut(id).filter(|_| is_use) {
             peer.used = Instant::now();
         }
     }

@@ -60,7 +60,7 @@ struct Place {
     /// Gossip has something against it.
     is_bad: bool,
     since: Instant,
-    /// When it last asked for something, or was asked.
+    /// When it last asked for something, or was asked, but for where it stands.
     used: Instant,
 }
 

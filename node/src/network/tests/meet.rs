@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use libp2p::PeerId;
 use lyceum_protocol::BlockHash;
 use mainline::Testnet;
 
 use super::node::{Node, QUIC, TCP};
-use crate::network::{Mainline, NetworkCommand, NetworkEvent};
+use crate::core::wire::{Request, Status};
+use crate::network::{Mainline, NetworkCommand, NetworkEvent, NetworkSender, RequestId};
 
 /// Longer than any test.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -196,6 +198,28 @@ async fn there_is_a_limit_to_connections() {
     late.connected(host_id).await;
 }
 
+async fn ask_where_they_stand(commands: NetworkSender, peers: Vec<PeerId>) {
+    let status = Status {
+        genesis: [0; 32],
+        tip: [0; 32],
+        height: 0,
+        work: [0; 32],
+        segments: 0,
+        missing: Vec::new(),
+        torrent: None,
+    };
+    for number in 0.. {
+        for peer in &peers {
+            commands.try_send(NetworkCommand::Request {
+                peer: *peer,
+                id: RequestId(number),
+                request: Request::Status(status.clone()),
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 #[tokio::test]
 async fn where_there_are_many_some_are_let_go() {
     let mut host = Node::start(|config| {
@@ -219,7 +243,13 @@ async fn where_there_are_many_some_are_let_go() {
         NetworkEvent::Disconnected { peer } => Some(*peer),
         _ => None,
     };
+    // Where everybody stands is asked all the time, and keeps nobody.
+    let questions = tokio::spawn(ask_where_they_stand(
+        host.network.commands.clone(),
+        guests.iter().map(Node::id).collect(),
+    ));
     let gone = host.until("one that is let go", let_go).await;
+    questions.abort();
     let guest = guests.iter_mut().find(|guest| guest.id() == gone).unwrap();
     guest.disconnected(host.id()).await;
     let view = host.view(|view| view.peers.len() <= 27).await;
