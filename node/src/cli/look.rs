@@ -172,9 +172,12 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let status = self.ledger.open()?.get("/api/v1/status")?;
+        let mut status = self.ledger.open()?.get("/api/v1/status")?;
         if self.json {
             return print_json(&status);
+        }
+        if let Some(at) = status.get_mut("tip_timestamp") {
+            *at = time(at);
         }
         let members = status.as_object();
         let members = members.context("the answer is no object: is that a Lyceum node?")?;
@@ -207,6 +210,7 @@ pub(crate) fn rows(rows: &[(&str, &Value)]) -> String {
 pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         Value::Object(members) => {
             let members = members.iter().filter(|(_, value)| !value.is_null());
@@ -249,6 +253,14 @@ fn date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_list_is_none_and_null_is_left_out() {
+        let value = serde_json::json!({"fetches": [], "live_max": 2, "listen": null});
+        assert_eq!(plain(&value), "fetches none, live max 2");
+        let pair = serde_json::json!([1, "a"]);
+        assert_eq!(rows(&[("two", &pair), ("no", &Value::Null)]), "two  1, a\n");
+    }
 
     #[test]
     fn a_time_is_shown_as_date() {
