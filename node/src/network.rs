@@ -25,6 +25,7 @@ mod surplus;
 mod task;
 #[cfg(test)]
 mod tests;
+mod unheard;
 
 use std::net::IpAddr;
 use std::time::Duration;

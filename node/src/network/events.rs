@@ -3,8 +3,7 @@
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, gossipsub, identify, ping, relay};
 
-use super::address::is_of_known_kind;
-use super::address::is_relayed;
+use super::address::{is_of_known_kind, is_relayed};
 use super::behaviour::BehaviourEvent;
 use super::peers::{HELD_MAX, shown_agent};
 use super::task::Task;
@@ -13,12 +12,7 @@ use super::{GossipVerdict, NetworkCommand, NetworkEvent};
 impl Task {
     pub(super) fn command(&mut self, command: NetworkCommand) {
         match command {
-            NetworkCommand::Publish { topic, data } => {
-                let topic = self.names.topic(topic).hash();
-                if let Err(error) = self.swarm.behaviour_mut().gossip.publish(topic, data) {
-                    tracing::debug!(%error, "not gossiped");
-                }
-            }
+            NetworkCommand::Publish { topic, data } => self.publish(topic, data),
             NetworkCommand::Verdict { id, from, verdict } => self.verdict(&id, &from, verdict),
             NetworkCommand::Request { peer, id, request } => self.request(peer, id, request),
             NetworkCommand::Respond { reply, response } => self.respond(reply, response),

@@ -21,6 +21,7 @@ use super::gossip::GRAYLIST_SCORE;
 use super::metrics::{Counters, Reason};
 use super::outbox::Outbox;
 use super::peers::{HELD_MAX, Peers};
+use super::unheard::Unheard;
 use super::{GossipVerdict, NetworkCommand, NetworkEvent, NetworkView};
 use crate::core::wire::{Refusal, Response};
 
@@ -34,6 +35,7 @@ pub(super) struct Task {
     pub(super) exchange: Exchange,
     pub(super) provisions: Provisions,
     pub(super) bootnodes: Bootnodes,
+    pub(super) unheard: Unheard,
     pub(super) bans: BanList,
     pub(super) counters: Counters,
     pub(super) metrics: Metrics,
@@ -80,6 +82,7 @@ impl Task {
             exchange: Exchange::default(),
             provisions: Provisions::default(),
             bootnodes,
+            unheard: Unheard::default(),
             bans: BanList::load(&config.folder, unix_now()),
             counters,
             metrics,
@@ -159,6 +162,7 @@ impl Task {
         self.drop_silent(now);
         self.report_scores();
         self.thin_out(now);
+        self.publish_unheard(now);
         self.redial(now);
         self.seek(now);
         self.provide_next();

@@ -69,6 +69,18 @@ async fn row() -> [Node; 3] {
 }
 
 #[tokio::test]
+async fn a_transaction_that_nobody_heard_is_gossiped_once_somebody_is_there() {
+    let alone = Node::start(|_| {}).await;
+    let (topic, data) = (Topic::Transaction, b"early".to_vec());
+    alone.command(NetworkCommand::Publish { topic, data }).await;
+    let mut late = Node::start(|_| {}).await;
+    let address = alone.addresses()[0].clone();
+    late.command(NetworkCommand::Dial(address)).await;
+    let (_, from) = heard(&mut late, topic, b"early").await;
+    assert_eq!(from, alone.id());
+}
+
+#[tokio::test]
 async fn only_what_is_accepted_is_relayed() {
     let [first, mut middle, mut last] = row().await;
     for topic in [Topic::Block, Topic::Transaction] {
