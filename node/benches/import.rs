@@ -30,6 +30,8 @@ const STATES: [usize; 2] = [10_000, 1_000_000];
 const STATE_TRANSACTIONS: usize = 20_000;
 /// RocksDB's threads are at rest when they have used no CPU time for so long.
 const SETTLE: Duration = Duration::from_millis(300);
+/// As `lyceum chain import` has it.
+const DURABILITY: Durability = Durability::Unlogged;
 /// Tells a process that it is to import: the shape of the chain.
 const CHILD: &str = "LYCEUM_BENCH_IMPORT";
 
@@ -244,9 +246,9 @@ fn import_rest(
 ) -> Result<(), Infallible> {
     let runs = runs.map(|run| Ok(run.expect("lines")));
     let now = || Timestamp::MAX;
-    chain.import_runs(runs, now, Durability::Buffered, |chain, run| {
+    chain.import_runs(runs, now, DURABILITY, |chain, run| {
         assert!(run.error.is_none(), "{:?}", run.error);
-        chain.seal_ready().expect("sealed");
+        chain.seal_ready(DURABILITY).expect("sealed");
         Ok(())
     })
 }

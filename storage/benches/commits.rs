@@ -223,7 +223,7 @@ fn bench_disk() {
         records += sizes.sum::<usize>();
         connect(&mut store, &[made], Durability::Buffered);
         while let Some(index) = store.sealable().expect("a store") {
-            store.seal(index).expect("it seals");
+            store.seal(index, Durability::Synced).expect("it seals");
         }
     }
     let sealed = store.read().sealed_segments().expect("a store");

@@ -70,6 +70,9 @@ pub enum Durability {
     /// In the system's hands: it survives the death of the process. A power failure may take the last commits, in reverse order and
     /// each whole. For the sync of many blocks.
     Buffered,
+    /// In the database's write buffers: the end of the process, too, may take the last commits, in reverse order and each whole, as many as
+    /// the buffers hold. Closing the store keeps them, and so does the next commit of another kind. For an import that can be done again.
+    Unlogged,
 }
 
 /// A database. Reads outside a snapshot see the last write.

@@ -97,12 +97,16 @@ impl Store {
         Ok(is_deep.then_some(index))
     }
 
-    /// Moves a segment's block lines from the database to a file: written, synced, renamed; then one synced commit drops the lines from
-    /// the database and keeps their offsets. A crash at any point leaves the lines in one place or in both, never in none.
+    /// Moves a segment's block lines from the database to a file: written, synced, renamed; then one commit drops the lines from the database
+    /// and keeps their offsets. A crash at any point, and the loss of that commit, leaves the lines in one place or in both, never in none.
     ///
     /// # Errors
     /// [`StoreError::NotSealable`] for any segment but the next, or before the chain reaches its end; those of the disk.
-    pub fn seal(&mut self, index: SegmentIndex) -> Result<SegmentEntry, StoreError> {
+    pub fn seal(
+        &mut self,
+        index: SegmentIndex,
+        durability: Durability,
+    ) -> Result<SegmentEntry, StoreError> {
         let view = self.read();
         let tip = view.tip()?.ok_or(StoreError::NoTip)?.height;
         let last = self.shared.heights(index).last();
@@ -144,7 +148,7 @@ impl Store {
         drop(view);
         self.shared
             .engine
-            .write(&mut writes.writes(), bytes, Durability::Synced)?;
+            .write(&mut writes.writes(), bytes, durability)?;
         failpoint::reach("seal:after_commit");
         Ok(entry)
     }

@@ -308,10 +308,10 @@ impl Chain {
     ///
     /// # Errors
     /// [`ChainError::Store`].
-    pub fn seal_ready(&mut self) -> Result<usize, ChainError> {
+    pub fn seal_ready(&mut self, durability: Durability) -> Result<usize, ChainError> {
         let mut sealed = 0;
         while let Some(index) = self.store.sealable()? {
-            self.store.seal(index)?;
+            self.store.seal(index, durability)?;
             sealed += 1;
         }
         Ok(sealed)

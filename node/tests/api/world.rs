@@ -168,7 +168,7 @@ impl World {
         });
         let mut chain = forge::chain(&spec);
         forge::extend(&mut chain, 1, blocks);
-        chain.seal_ready().unwrap();
+        chain.seal_ready(Durability::Synced).unwrap();
         Self::over(chain, config)
     }
 

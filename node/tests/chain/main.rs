@@ -217,7 +217,7 @@ fn segments_are_sealed_and_their_infohash_is_demanded() {
     let spec = spec();
     let mut chain = chain(&spec);
     let lines = extend(&mut chain, 1, 13);
-    assert_eq!(chain.seal_ready().unwrap(), 3);
+    assert_eq!(chain.seal_ready(Durability::Synced).unwrap(), 3);
     let view = chain.store().read();
     for index in 0..3_u64 {
         let metainfo = view
@@ -256,13 +256,13 @@ fn a_reorganisation_past_a_sealed_segment_unseals_it() {
     let spec = spec();
     let (mut ours, mut theirs) = (chain(&spec), chain(&spec));
     extend(&mut ours, 1, 10);
-    assert_eq!(ours.seal_ready().unwrap(), 2);
+    assert_eq!(ours.seal_ready(Durability::Synced).unwrap(), 2);
     for line in extend(&mut theirs, 2, 11) {
         ours.import(&line, now()).unwrap();
     }
     assert_eq!(ours.tip().unwrap(), theirs.tip().unwrap());
-    assert_eq!(ours.seal_ready().unwrap(), 2);
-    theirs.seal_ready().unwrap();
+    assert_eq!(ours.seal_ready(Durability::Synced).unwrap(), 2);
+    theirs.seal_ready(Durability::Synced).unwrap();
     let index = SegmentIndex::ZERO;
     let metainfo = |chain: &lyceum_node::core::Chain| chain.store().read().metainfo(index).unwrap();
     assert_eq!(metainfo(&ours), metainfo(&theirs));

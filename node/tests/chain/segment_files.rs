@@ -58,7 +58,7 @@ fn a_pulled_segment_stays_in_its_file() {
         assert_eq!(text.unwrap(), segment(&source, number).join("\n") + "\n");
     }
     assert_eq!(chain.store().read().sealed_segments().unwrap(), index(3));
-    assert_eq!(chain.seal_ready().unwrap(), 0);
+    assert_eq!(chain.seal_ready(Durability::Synced).unwrap(), 0);
     // The rest comes as usual, and what is kept reads as the source's.
     for height in 12..=13 {
         let line = source

@@ -133,7 +133,7 @@ impl Forger {
     /// The status of a node that has all of the honest chain, and seeds its segments.
     pub(crate) fn honest(&mut self) -> Status {
         self.follow();
-        self.chain.seal_ready().unwrap();
+        self.chain.seal_ready(Durability::Synced).unwrap();
         let tree = self.chain.tree();
         let (tip, view) = (tree.tip(), self.chain.store().read());
         let work = tree.total_work(&tip).unwrap();

@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB,
@@ -35,6 +36,8 @@ pub(crate) struct RocksEngine {
     db: DB,
     cache: Cache,
     folder: PathBuf,
+    /// There are commits that the log does not have. One more that it had would be replayed without them after a crash, so they are flushed first.
+    unlogged: AtomicBool,
 }
 
 impl RocksEngine {
@@ -67,8 +70,13 @@ impl RocksEngine {
             }
         }
         let db = opened.map_err(|error| named(folder, &error))?;
-        let folder = folder.to_owned();
-        Ok((Self { db, cache, folder }, log_cut))
+        let engine = Self {
+            db,
+            cache,
+            folder: folder.to_owned(),
+            unlogged: AtomicBool::new(false),
+        };
+        Ok((engine, log_cut))
     }
 
     fn family(&self, family: Family) -> &ColumnFamily {
@@ -268,7 +276,18 @@ impl Engine for RocksEngine {
             }
         }
         let mut options = WriteOptions::default();
-        options.set_sync(durability == Durability::Synced);
+        match durability {
+            Durability::Unlogged => {
+                options.disable_wal(true);
+                self.unlogged.store(true, Ordering::Relaxed);
+            }
+            Durability::Synced | Durability::Buffered => {
+                options.set_sync(durability == Durability::Synced);
+                if self.unlogged.load(Ordering::Relaxed) {
+                    self.flush()?;
+                }
+            }
+        }
         let written = self.db.write_opt(batch, &options);
         written.map_err(|error| self.named(&error))
     }
@@ -294,6 +313,8 @@ impl Engine for RocksEngine {
         let flushed = self
             .db
             .flush_cfs_opt(&families, &rocksdb::FlushOptions::default());
-        flushed.map_err(|error| self.named(&error))
+        flushed.map_err(|error| self.named(&error))?;
+        self.unlogged.store(false, Ordering::Relaxed);
+        Ok(())
     }
 }

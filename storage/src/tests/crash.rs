@@ -66,7 +66,7 @@ fn blocks(plan: &Plan, store: &Store) -> usize {
 fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
     let mut store = plan.open(folder);
     // The process before may have died between its last block and the seal that was due after it.
-    seal(&mut store);
+    seal(&mut store, Durability::Synced);
     let mut at = blocks(plan, &store);
     let mut last_reorg = at;
     while at < BLOCKS {
@@ -84,16 +84,18 @@ fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
             batch.connect(made.block()).unwrap();
         }
         at = end;
-        let durability = match at % 3 {
+        // Each kind comes after each other.
+        let durability = match at % 5 {
             0 => Durability::Synced,
-            _ => Durability::Buffered,
+            1 => Durability::Buffered,
+            _ => Durability::Unlogged,
         };
         batch.commit(durability).unwrap();
         if reorganises && at % 7 == ABANDONED {
             let index = SegmentIndex::new((at / SEGMENT_BLOCKS as usize) as u64);
             store.abandon_segment(index.unwrap()).unwrap();
         }
-        seal(&mut store);
+        seal(&mut store, durability);
         if at.is_multiple_of(23) {
             store.close().unwrap();
             store = plan.open(folder);
@@ -111,18 +113,17 @@ fn take_over(plan: &Plan, store: &mut Store, folder: &Path, at: usize) {
     }
     // The segments before it are whole, if not deep enough to be sealed for their own sake.
     for index in sealed..number {
-        store
-            .seal(SegmentIndex::new(index as u64).unwrap())
-            .unwrap();
+        let index = SegmentIndex::new(index as u64).unwrap();
+        store.seal(index, Durability::Synced).unwrap();
     }
     let file = super::segments::pulled(folder, &plan.chain, number as u64);
     let index = SegmentIndex::new(number as u64).unwrap();
     store.adopt_segment(index, &file).unwrap();
 }
 
-fn seal(store: &mut Store) {
+fn seal(store: &mut Store, durability: Durability) {
     while let Some(index) = store.sealable().unwrap() {
-        store.seal(index).unwrap();
+        store.seal(index, durability).unwrap();
     }
 }
 

@@ -55,7 +55,7 @@ fn play(store: &mut Store, round: &Round, disconnects: usize, connected: &[Made]
     while round.seals
         && let Some(index) = store.sealable().unwrap()
     {
-        store.seal(index).unwrap();
+        store.seal(index, Durability::Synced).unwrap();
     }
 }
 

@@ -17,7 +17,7 @@ fn grow(store: &mut Store, chain: &[Made]) {
     for made in chain {
         connect(store, made);
         while let Some(index) = store.sealable().unwrap() {
-            store.seal(index).unwrap();
+            store.seal(index, Durability::Synced).unwrap();
         }
     }
 }
@@ -56,11 +56,11 @@ fn a_sealed_block_reads_as_any_other() {
         assert_eq!(store.read().metainfo(index(3)).unwrap(), None);
         assert!(store.read().metainfo(index(2)).unwrap().is_some());
         assert!(matches!(
-            store.seal(index(1)),
+            store.seal(index(1), Durability::Synced),
             Err(StoreError::NotSealable { .. })
         ));
         assert!(matches!(
-            store.seal(index(3)),
+            store.seal(index(3), Durability::Synced),
             Err(StoreError::NotSealable { .. })
         ));
     }
@@ -332,7 +332,7 @@ fn a_file_that_came_before_its_blocks_goes_with_the_block_before() {
     let (folder, stores) = stores(&miner);
     for mut store in stores {
         grow(&mut store, &chain[..8]);
-        store.seal(index(1)).unwrap(); // not deep enough for `sealable`, but whole
+        store.seal(index(1), Durability::Synced).unwrap(); // not deep enough for `sealable`, but whole
         let before = dump(&store);
         let mut lines = chain[8..].to_vec();
         lines.extend_from_within(..);
@@ -347,7 +347,7 @@ fn a_file_that_came_before_its_blocks_goes_with_the_block_before() {
         assert_eq!(store.read().sealed_segments().unwrap(), index(1));
         assert_eq!(store.read().metainfo(index(2)).unwrap(), None);
         grow(&mut store, &chain[7..8]);
-        store.seal(index(1)).unwrap();
+        store.seal(index(1), Durability::Synced).unwrap();
         assert_eq!(dump(&store), before);
     }
     assert!(!folder.path().join("segments/dev-00000002.jwts").exists());

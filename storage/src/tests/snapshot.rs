@@ -72,7 +72,7 @@ fn store() -> Store {
     batch.put_side_block(&side, line, work).unwrap();
     batch.commit(Durability::Buffered).unwrap();
     let index = store.sealable().unwrap().unwrap();
-    store.seal(index).unwrap();
+    store.seal(index, Durability::Synced).unwrap();
     store
 }
 

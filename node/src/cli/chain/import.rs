@@ -11,6 +11,9 @@ use super::{Place, name, now, open_lines};
 use crate::cli::progress::Progress;
 use crate::core::{Chain, LineRuns};
 
+/// Killed, it can be run again: it goes on where the ledger stands.
+const DURABILITY: Durability = Durability::Unlogged;
+
 pub(super) fn import(place: &Place, file: &Path) -> anyhow::Result<()> {
     let (mut chain, _) = place.open()?;
     let input = open_lines(file)?;
@@ -45,8 +48,8 @@ fn import_lines(
     progress.step(first.len() as u64 + 1);
     let (mut done, mut new) = (1, 0);
     let runs = lines.map(|run| run.map_err(anyhow::Error::from));
-    chain.import_runs(runs, now, Durability::Buffered, |chain, run| {
-        chain.seal_ready()?;
+    chain.import_runs(runs, now, DURABILITY, |chain, run| {
+        chain.seal_ready(DURABILITY)?;
         (done, new) = (done + run.done, new + run.new);
         progress.step(run.bytes);
         let error = run.error.map_or(Ok(()), Err);

@@ -1,8 +1,8 @@
 //! Many blocks at once, as a chain is pulled: signatures in parallel, links and execution in order, one write for all.
 
 use std::iter::Peekable;
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::vec::IntoIter;
 
@@ -11,6 +11,7 @@ use lyceum_protocol::{
 };
 use lyceum_storage::Durability;
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::ahead::{AheadRules, WrongRoot};
 use super::{Chain, ChainError, Imported, TipChange};
@@ -20,6 +21,9 @@ use super::{Chain, ChainError, Imported, TipChange};
 const TASK_LINES_MIN: usize = 16;
 /// Checked runs that wait for the one that is executed. One evens out runs of unlike weight; each costs its text some four times over.
 const RUNS_WAITING: usize = 1;
+
+/// How far the threads that check lines give way to others, in steps of `nice`: beside one of those that do not, one has a tenth of a core.
+const BACKGROUND_NICE: i32 = 10;
 
 /// Checks block lines by all that can be asked of each alone, on all cores, beside the chain.
 #[derive(Clone)]
@@ -44,16 +48,37 @@ impl<L> CheckedRun<L> {
     }
 }
 
+/// Threads that give way to others, one for each core. Blocks are executed one after the other, so that is what an import waits for in the end; while
+/// checking took the cores from it, cores stood idle later.
+static BACKGROUND: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+    let give_way = |_| {
+        // Of the calling thread, on Linux. Where it can't be set, imports take somewhat longer.
+        let _ = rustix::process::setpriority_process(None, BACKGROUND_NICE);
+    };
+    let pool = ThreadPoolBuilder::new().start_handler(give_way);
+    pool.thread_name(|_| "check".to_owned()).build().ok()
+});
+
+/// Runs tasks on the threads that give way, or where there are none on those that do not.
+fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    match BACKGROUND.as_ref() {
+        Some(pool) => pool.install(work),
+        None => work(),
+    }
+}
+
 impl RunChecker {
     /// Checks lines: some hundred a call.
     pub fn check<L: AsRef<str> + Sync>(&self, lines: Vec<L>) -> CheckedRun<L> {
-        let task_lines = lines.len().div_ceil(rayon::current_num_threads());
-        let tasks = lines.par_chunks(task_lines.max(TASK_LINES_MIN));
-        let verdicts = tasks.flat_map_iter(|lines| {
-            let lines: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
-            check_unlinked(&lines, &self.spec, &self.seed, &self.keys)
+        let verdicts: Vec<_> = in_background(|| {
+            let task_lines = lines.len().div_ceil(rayon::current_num_threads());
+            let tasks = lines.par_chunks(task_lines.max(TASK_LINES_MIN));
+            let verdicts = tasks.flat_map_iter(|lines| {
+                let lines: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
+                check_unlinked(&lines, &self.spec, &self.seed, &self.keys)
+            });
+            verdicts.collect()
         });
-        let verdicts: Vec<_> = verdicts.collect();
         let lines = lines.into_iter().zip(verdicts).collect();
         CheckedRun { lines }
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lyceum_protocol::SegmentIndex;
-use lyceum_storage::StoreError;
+use lyceum_storage::{Durability, StoreError};
 
 use super::{Chain, ChainError};
 
@@ -23,7 +23,7 @@ impl Chain {
         loop {
             let next = self.store.read().sealed_segments()?;
             let taken = match next < index {
-                true => self.store.seal(next),
+                true => self.store.seal(next, Durability::Synced),
                 false => self.store.adopt_segment(index, file),
             };
             match taken {

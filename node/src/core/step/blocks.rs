@@ -7,7 +7,7 @@ use lyceum_protocol::{
     Address, BlockLine, Checked, SegmentIndex, Transaction, Verdict, check_transaction,
     decode_block,
 };
-use lyceum_storage::{LedgerView, StoreError};
+use lyceum_storage::{Durability, LedgerView, StoreError};
 use lyceum_vm::{Account, WorldError};
 
 use super::Core;
@@ -174,7 +174,7 @@ impl Core {
 
     /// Seals what is deep enough, and offers what is sealed to others.
     pub(in crate::core) fn follow_seals(&mut self) -> Result<(), ChainError> {
-        self.chain.seal_ready()?;
+        self.chain.seal_ready(Durability::Synced)?;
         let sealed = self.chain.store().read().sealed_segments()?;
         // One that was taken over is sealed once it is whole on the main chain.
         let sealed = sealed.min(self.next_segment()).get();
