@@ -1,19 +1,18 @@
-use std::collections::BTreeMap;
-
-use lyceum_protocol::{BlockHash, BlockLine, Header, Height, SegmentIndex, Work};
+use borsh::BorshSerialize;
+use lyceum_protocol::{BlockHash, BlockLine, Header, Height, SegmentIndex, TxId, Work};
 
 use crate::engine::View;
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::overlay::Overlay;
 use crate::schema::{
-    BlockEntry, META_TIP, Tip, TransactionValue, UndoValue, block_key, encode, encode_hash,
-    height_key, key_height, path_prefix, tx_key,
+    BlockEntry, LENGTH_BYTES, META_TIP, Tip, TransactionValue, block_key, encode, encode_hash,
+    encode_in, height_key, key_height, path_prefix,
 };
 use crate::segment::{has_file, place_in_file, unseal};
 use crate::store::Shared;
 use crate::tree::Key;
-use crate::view::{LedgerView, StateChanges, count, key_changes, record_text};
+use crate::view::{LedgerView, StateChanges, count, key_changes};
 
 /// A block whose rules are checked, with what its execution gave.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +21,8 @@ pub struct ConnectBlock<'b> {
     pub header: &'b Header,
     /// Its line, without the line feed.
     pub line: BlockLine<'b>,
+    /// The ids of its transactions, in order.
+    pub ids: &'b [TxId],
     /// What it does to the records.
     pub changes: &'b StateChanges,
     /// A receipt for each transaction, in order, in whatever form the caller likes.
@@ -41,6 +42,21 @@ impl TreeChanges {
     /// Is nothing changed?
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// A changed record, with what it held before: as [`UndoValue`](crate::schema::UndoValue) has it, borrowed.
+#[derive(BorshSerialize)]
+pub(crate) struct UndoEntry<'c> {
+    path: &'c str,
+    before: Option<Vec<u8>>,
+}
+
+impl UndoEntry<'_> {
+    /// How long it is, encoded.
+    fn bytes(&self) -> usize {
+        let before = self.before.as_ref().map_or(0, Vec::len);
+        LENGTH_BYTES + self.path.len() + 1 + LENGTH_BYTES + before
     }
 }
 
@@ -92,15 +108,21 @@ impl<'s> Connector<'s> {
         self.put_main_line(&entry, block.line.as_str())?;
         let overlay = &mut self.overlay;
         overlay.put(Family::Main, height_key(height), encode_hash(&entry.hash));
-        overlay.put(Family::Undo, height_key(height), encode(&undo));
-        for (index, token) in block.line.transactions().enumerate() {
+        let undo_bytes = undo.iter().map(UndoEntry::bytes).sum();
+        let undo = encode_in(undo_bytes, &undo);
+        overlay.put(Family::Undo, height_key(height), undo);
+        for (index, id) in block.ids.iter().enumerate() {
             let index = index as u32; // a block is at most 16 MiB
             let height = height.get();
             let place = encode(&TransactionValue { height, index });
-            overlay.put(Family::Transactions, tx_key(token), place);
+            overlay.put(Family::Transactions, *id.as_bytes(), place);
         }
         if !block.receipts.is_empty() {
-            let receipts = encode(&block.receipts);
+            let bytes = block
+                .receipts
+                .iter()
+                .map(|receipt| receipt.len() + LENGTH_BYTES);
+            let receipts = encode_in(bytes.sum(), &block.receipts);
             overlay.put(Family::Receipts, height_key(height), receipts);
         }
         self.put_tip(&Tip {
@@ -186,28 +208,30 @@ impl<'s> Connector<'s> {
         Ok(())
     }
 
-    /// Changes the records and their counts; what that does to the tree, and what the changed records held before.
+    /// Changes the records and their counts; what that does to the tree, and what the changed records held before. The paths are in order.
     pub(crate) fn apply<'c>(
         &mut self,
         changes: impl Iterator<Item = (&'c str, Option<&'c str>)>,
-    ) -> Result<(TreeChanges, UndoValue), StoreError> {
-        let mut undo = UndoValue::new();
+    ) -> Result<(TreeChanges, Vec<UndoEntry<'c>>), StoreError> {
+        let mut undo = Vec::new();
         let mut effective = Vec::new();
-        let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+        let mut counts: Vec<(&str, i64)> = Vec::new();
         for (path, record) in changes {
             let before = self.overlay.read(Family::Records, path.as_bytes())?;
             if before.as_deref() == record.map(str::as_bytes) {
                 continue;
             }
-            let before = before.map(|before| record_text(path.as_bytes(), before));
-            let before = before.transpose()?;
             let added = i64::from(record.is_some()) - i64::from(before.is_some());
-            *counts.entry(path_prefix(path)?).or_default() += added;
+            let prefix = path_prefix(path)?;
+            match counts.last_mut().filter(|(last, _)| *last == prefix) {
+                Some((_, count)) => *count += added,
+                None => counts.push((prefix, added)),
+            }
             match record {
                 Some(record) => self.overlay.put(Family::Records, path, record.into()),
                 None => self.overlay.delete(Family::Records, path),
             }
-            undo.push((path.to_owned(), before));
+            undo.push(UndoEntry { path, before });
             effective.push((path, record));
         }
         for (prefix, added) in counts.into_iter().filter(|(_, added)| *added != 0) {

@@ -22,6 +22,7 @@
 //! let root = batch.connect(ConnectBlock {
 //!     header: &genesis,
 //!     line: BlockLine::new(genesis.token()),
+//!     ids: &[],
 //!     changes: &changes,
 //!     receipts: &[],
 //! })?;

@@ -13,6 +13,8 @@ pub(crate) const SCHEMA: u16 = 1;
 /// The first byte of every borsh value.
 const VALUE_VERSION: u8 = 1;
 const VALUE_BYTES_USUAL: usize = 32;
+/// What stands before a list or a text in a borsh value: how long it is.
+pub(crate) const LENGTH_BYTES: usize = 4;
 
 /// Keys of [`Family::Meta`].
 pub(crate) const META_CHAIN: &[u8] = b"chain";
@@ -23,8 +25,12 @@ pub(crate) const META_SEALED: &[u8] = b"sealed";
 pub(crate) const META_OPEN: &[u8] = b"open";
 
 pub(crate) fn encode<T: BorshSerialize>(value: &T) -> Vec<u8> {
-    // Most values are small; the large ones are lists, which grow it by doubling.
-    let mut out = Vec::with_capacity(VALUE_BYTES_USUAL);
+    encode_in(VALUE_BYTES_USUAL, value)
+}
+
+/// As [`encode`], of a value whose items are about so many bytes.
+pub(crate) fn encode_in<T: BorshSerialize>(bytes: usize, value: &T) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + LENGTH_BYTES + bytes);
     out.push(VALUE_VERSION);
     borsh::to_writer(&mut out, value).expect("writing to memory can't fail");
     out

@@ -114,8 +114,8 @@ impl Store {
             let reason = "it is not the next, or not whole";
             return Err(StoreError::NotSealable { index, reason });
         }
+        let metainfo = view.metainfo(index)?.ok_or(StoreError::NoTip)?;
         let mut overlay = Overlay::new(self.shared.engine.as_ref());
-        let mut builder = MetainfoBuilder::new(&self.shared.chain, index);
         let mut offset = 0;
         let mut heights = self.shared.heights(index);
         self.shared.files.write(index, &mut |out| {
@@ -124,7 +124,6 @@ impl Store {
             };
             let hash = view.hash_at(height)?.ok_or(StoreError::NoTip)?;
             let line = view.line(&hash)?.ok_or(StoreError::NoTip)?;
-            builder.update_line(&line);
             out.extend_from_slice(line.as_bytes());
             out.push(b'\n');
             overlay.delete(Family::Blocks, block_key(height, &hash));
@@ -136,7 +135,7 @@ impl Store {
         })?;
         let entry = SegmentEntry {
             index,
-            metainfo: builder.finish(),
+            metainfo,
             is_missing: false,
         };
         put_entry(&mut overlay, &entry);

@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use lyceum_protocol::{BlockHash, ChainName, ChainSpec, Height, SegmentIndex};
+use lyceum_protocol::{BlockHash, ChainName, ChainSpec, Height, Metainfo, SegmentIndex};
 
 use crate::batch::Batch;
 use crate::cache::Caches;
@@ -113,9 +113,31 @@ pub(crate) struct Shared {
     pub(crate) segment_depth: u32,
     pub(crate) reorg_depth_max: u64,
     folder: Option<PathBuf>,
+    hashed: Mutex<Option<HashedSegment>>,
+}
+
+/// The torrent of the segment that was last hashed from its blocks. It is asked for by the block that is to carry it, and again by sealing.
+struct HashedSegment {
+    last_block: BlockHash,
+    metainfo: Metainfo,
 }
 
 impl Shared {
+    /// The torrent of the segment that ends with a block, if it was the last that was hashed. A block's hash stands for all the text up to it.
+    pub(crate) fn hashed_segment(&self, last_block: &BlockHash) -> Option<Metainfo> {
+        let hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
+        let hashed = hashed.as_ref()?;
+        (hashed.last_block == *last_block).then(|| hashed.metainfo.clone())
+    }
+
+    pub(crate) fn keep_hashed_segment(&self, last_block: BlockHash, metainfo: Metainfo) {
+        let mut hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
+        *hashed = Some(HashedSegment {
+            last_block,
+            metainfo,
+        });
+    }
+
     /// The segment that a height belongs to.
     pub(crate) fn segment_of(&self, height: Height) -> SegmentIndex {
         let index = height.get() / u64::from(self.segment_blocks);
@@ -182,6 +204,7 @@ impl Store {
             segment_depth: spec.segment_depth,
             reorg_depth_max: options.reorg_depth_max,
             folder: Some(folder.to_owned()),
+            hashed: Mutex::default(),
         };
         let mut store = Self::start(shared, options)?;
         store.report.log_cut = log_cut;
@@ -201,6 +224,7 @@ impl Store {
             segment_depth: spec.segment_depth,
             reorg_depth_max: options.reorg_depth_max,
             folder: None,
+            hashed: Mutex::default(),
         };
         Self::start(shared, options).expect("a map in memory does not fail")
     }

@@ -46,6 +46,7 @@ impl Made {
         ConnectBlock {
             header: &self.header,
             line: BlockLine::new(&self.line),
+            ids: &self.ids,
             changes: &self.changes,
             receipts: &self.receipts,
         }

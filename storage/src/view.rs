@@ -275,10 +275,19 @@ impl<'a> LedgerView<'a> {
 
     /// The torrent of a segment of the main chain, sealed or not; `None` while the chain does not reach its end.
     ///
-    /// Of an unsealed segment it is hashed anew from the block lines: keep the answer.
+    /// Of an unsealed segment it is hashed from the block lines, and only the last such answer is remembered.
     pub fn metainfo(&self, index: SegmentIndex) -> Result<Option<Metainfo>, StoreError> {
         if let Some(segment) = self.segment(index)? {
             return Ok(Some(segment.metainfo));
+        }
+        let Some(last) = self.shared.heights(index).last() else {
+            return Ok(None);
+        };
+        let Some(last_block) = self.hash_at(last)? else {
+            return Ok(None);
+        };
+        if let Some(metainfo) = self.shared.hashed_segment(&last_block) {
+            return Ok(Some(metainfo));
         }
         let mut builder = MetainfoBuilder::new(&self.shared.chain, index);
         for height in self.shared.heights(index) {
@@ -287,7 +296,10 @@ impl<'a> LedgerView<'a> {
                 None => return Ok(None),
             }
         }
-        Ok(Some(builder.finish()))
+        let metainfo = builder.finish();
+        let kept = metainfo.clone();
+        self.shared.keep_hashed_segment(last_block, kept);
+        Ok(Some(metainfo))
     }
 
     /// The name of a segment's file in [`Store::segments_folder`](crate::Store::segments_folder).

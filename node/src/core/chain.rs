@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use lyceum_protocol::{
     BatchSeed, Block, BlockError, BlockHash, BlockLine, ChainSpec, Checked, HeaderTree, Insertion,
-    KnownKeys, SIDE_HEADERS_MAX, SegmentIndex, Timestamp, TreeError, TreeHeader, check_block,
-    check_state_root, decode_block,
+    KnownKeys, SIDE_HEADERS_MAX, SegmentIndex, Timestamp, Transaction, TreeError, TreeHeader, TxId,
+    check_block, check_state_root, decode_block,
 };
 use lyceum_storage::{
     Batch, ConnectBlock, Durability, LedgerView, StateChanges, Store, StoreError, Tip,
@@ -135,6 +135,7 @@ impl Chain {
             batch.connect(ConnectBlock {
                 header: &genesis,
                 line: BlockLine::new(genesis.token()),
+                ids: &[],
                 changes: &changes,
                 receipts: &[],
             })?;
@@ -455,6 +456,7 @@ fn connect_block(
     let root = batch.connect(ConnectBlock {
         header: &block.header,
         line,
+        ids: &transaction_ids(block),
         changes: &changes,
         receipts: &receipts,
     })?;
@@ -463,6 +465,10 @@ fn connect_block(
         return Ok(Err(error));
     }
     Ok(Ok(()))
+}
+
+fn transaction_ids(block: &Block) -> Vec<TxId> {
+    block.transactions.iter().map(Transaction::id).collect()
 }
 
 /// What a block does to the state, and its receipts as they are stored; or why it is invalid.

@@ -1,6 +1,8 @@
 //! Chains for the benches: real block tokens, transactions of random text, records of the usual size. Seeded.
 
-use lyceum_protocol::{Address, BlockClaims, BlockLine, ChainSpec, Header, SecretKey, StateRoot};
+use lyceum_protocol::{
+    Address, BlockClaims, BlockLine, ChainSpec, Header, SecretKey, StateRoot, TxId,
+};
 use lyceum_storage::{ConnectBlock, StateChanges};
 
 /// The bytes of a transaction's token: one action with a few texts.
@@ -11,6 +13,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 pub(crate) struct Made {
     pub(crate) header: Header,
     pub(crate) line: String,
+    pub(crate) ids: Vec<TxId>,
     pub(crate) changes: StateChanges,
     pub(crate) receipts: Vec<Vec<u8>>,
 }
@@ -20,6 +23,7 @@ impl Made {
         ConnectBlock {
             header: &self.header,
             line: BlockLine::new(&self.line),
+            ids: &self.ids,
             changes: &self.changes,
             receipts: &self.receipts,
         }
@@ -92,8 +96,11 @@ impl Miner {
             changes.insert(path, Some(record));
         }
         let receipt = |i: usize| format!("\u{1}\u{0}{i:08}{i:08}").into_bytes();
+        let tokens = BlockLine::new(&line).transactions();
+        let ids = tokens.map(|token| TxId::of(token.as_bytes())).collect();
         Made {
             header,
+            ids,
             line,
             changes,
             receipts: (0..transactions).map(receipt).collect(),

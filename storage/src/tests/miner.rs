@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lyceum_protocol::{
     Address, BlockClaims, BlockHash, BlockLine, ChainSpec, Header, InfoHash, SecretKey,
-    SegmentIndex,
+    SegmentIndex, TxId,
 };
 
 use crate::{ConnectBlock, Durability, Options, StateChanges, Store, state_root_of};
@@ -26,8 +26,15 @@ pub(super) fn spec() -> ChainSpec {
 pub(super) struct Made {
     pub(super) header: Header,
     pub(super) line: String,
+    pub(super) ids: Vec<TxId>,
     pub(super) changes: StateChanges,
     pub(super) receipts: Vec<Vec<u8>>,
+}
+
+/// The ids of a line's transactions.
+pub(super) fn ids_of(line: &str) -> Vec<TxId> {
+    let tokens = BlockLine::new(line).transactions();
+    tokens.map(|token| TxId::of(token.as_bytes())).collect()
 }
 
 /// splitmix64.
@@ -68,6 +75,7 @@ impl Miner {
         let first = Made {
             line: header.token().to_owned(),
             header,
+            ids: Vec::new(),
             changes,
             receipts: Vec::new(),
         };
@@ -121,6 +129,7 @@ impl Miner {
             .connect(ConnectBlock {
                 header: &made.header,
                 line: BlockLine::new(&made.line),
+                ids: &made.ids,
                 changes: &made.changes,
                 receipts: &made.receipts,
             })
@@ -157,6 +166,7 @@ impl Miner {
         let receipt = |i: u64| format!("receipt {i} of {height}").into_bytes();
         Made {
             header,
+            ids: ids_of(&line),
             line,
             changes,
             receipts: (0..transactions).map(receipt).collect(),

@@ -2,7 +2,7 @@
 
 use lyceum_protocol::{Address, BlockClaims, BlockLine, SecretKey};
 
-use super::miner::spec;
+use super::miner::{ids_of, spec};
 use super::{Family, dump};
 use crate::schema::SCHEMA;
 use crate::{ConnectBlock, Durability, Options, StateChanges, Store, state_root_of};
@@ -54,6 +54,7 @@ fn store() -> Store {
         let block = ConnectBlock {
             header: &header,
             line: BlockLine::new(&line),
+            ids: &ids_of(&line),
             changes,
             receipts: &receipts,
         };

@@ -15,7 +15,7 @@ use lyceum_vm::Executor;
 
 use super::context::parent_context;
 use super::run::Judged;
-use super::{ChainError, execute};
+use super::{ChainError, execute, transaction_ids};
 
 /// What one changed record adds to a batch by the tree's pages, about: in a large state it has one or two to itself, and a share of those above.
 /// Batches end by this, not by what the pages take up, so that they end at the same block whichever thread is faster.
@@ -144,6 +144,7 @@ impl AheadRules<'_> {
         let changes = connector.connect(ConnectBlock {
             header: &block.header,
             line,
+            ids: &transaction_ids(block),
             changes: &changes,
             receipts: &receipts,
         })?;
