@@ -266,7 +266,9 @@ fn an_action_finds_its_contract() {
         json!({"contract": "two", "actions": {"both": {"do": []}}}),
     ]);
     assert_eq!(
-        *chain.ok(json!({"action": "only"})).events[0].contract,
+        chain.ok(json!({"action": "only"})).events[0]
+            .contract
+            .as_ref(),
         "one"
     );
     assert_eq!(
