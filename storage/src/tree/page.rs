@@ -1,6 +1,6 @@
 use std::hash::{Hash, Hasher};
 
-use super::{Key, Node, PAGE_DEPTH_MAX, PAGE_SLOTS, hash_internal};
+use super::{EMPTY, INTERNAL, Key, LEAF, Node, PAGE_DEPTH_MAX, PAGE_SLOTS};
 
 /// The first byte of a page's value.
 const PAGE_VERSION: u8 = 1;
@@ -12,7 +12,7 @@ const HASH_BYTES: usize = 32;
 /// Where a page stands: the first half bytes of the keys below it.
 ///
 /// As it is a key of the database: the depth, then the half bytes, two in a byte, the rest zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Eq, PartialOrd, Ord)]
 pub(crate) struct PagePath([u8; 1 + size_of::<Key>()]);
 
 /// The depth and the first fifteen half bytes or so: hardly a page lies deeper, and a block looks up thousands.
@@ -20,6 +20,14 @@ impl Hash for PagePath {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let start = self.0.first_chunk();
         state.write_u64(start.map_or(0, |start| u64::from_le_bytes(*start)));
+    }
+}
+
+/// In two parts, which are compared where they stand; 33 bytes at once are compared by a call.
+impl PartialEq for PagePath {
+    fn eq(&self, other: &Self) -> bool {
+        let ([depth, half_bytes @ ..], [other_depth, other_half_bytes @ ..]) = (&self.0, &other.0);
+        depth == other_depth && half_bytes == other_half_bytes
     }
 }
 
@@ -79,6 +87,9 @@ const SLOTS_BELOW: [u16; PAGE_SLOTS] = {
     below
 };
 
+/// The nodes above the slots, by their height, one bit each; the lowest first, for those above are hashed from them.
+pub(crate) const HEIGHTS: [u16; 4] = [0xff00, 0x00f0, 0x000c, 0x0002];
+
 /// Which slots of a page hold what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Shape {
@@ -100,18 +111,23 @@ impl Shape {
         (1..PAGE_SLOTS).fold(0, |inners, at| inners | u16::from(self.is_inner(at)) << at)
     }
 
+    /// How many hashes some of the slots hold.
+    fn hashes(self, slots: u16) -> usize {
+        let (used, leaves) = (self.used & slots, self.leaves & slots);
+        (u32::from(used) << 16 | u32::from(leaves)).count_ones() as usize
+    }
+
     /// Where a slot's bytes start in the page, and how many they are.
     fn place(self, slot: usize) -> (usize, usize) {
-        let before = (1 << slot) - 1;
-        let hashes =
-            |slots: u16| (slots & self.used).count_ones() + (slots & self.leaves).count_ones();
-        let start = HEAD_BYTES + HASH_BYTES * hashes(before) as usize;
-        (start, HASH_BYTES * hashes(1 << slot) as usize)
+        let start = HEAD_BYTES + HASH_BYTES * self.hashes((1 << slot) - 1);
+        let used = self.used >> slot & 1;
+        let leaf = self.leaves >> slot & 1;
+        (start, HASH_BYTES * usize::from(used + leaf))
     }
 
     /// The length of the page's value.
     fn value_len(self) -> usize {
-        HEAD_BYTES + HASH_BYTES * (self.used.count_ones() + self.leaves.count_ones()) as usize
+        HEAD_BYTES + HASH_BYTES * self.hashes(u16::MAX)
     }
 
     fn with(self, slot: usize, node: &Node) -> Self {
@@ -169,7 +185,7 @@ impl Page {
         }
     }
 
-    /// Changes a subtree at the bottom. [`Page::fold`] brings the nodes above it up to date.
+    /// Changes a subtree at the bottom. [`Page::fold_at`] brings the nodes above it up to date.
     pub(crate) fn set(&mut self, slot: usize, node: &Node) {
         if self.slot(slot) == *node {
             return;
@@ -188,11 +204,8 @@ impl Page {
             }
             Node::Inner(hash) => place.copy_from_slice(hash),
         }
-        let mut at = PAGE_SLOTS + slot;
-        while at > 1 {
-            at /= 2;
-            self.stale |= 1 << at;
-        }
+        let at = PAGE_SLOTS + slot;
+        self.stale |= 1 << (at / 2) | 1 << (at / 4) | 1 << (at / 8) | 1 << (at / 16);
         self.stale &= self.inners;
     }
 
@@ -225,15 +238,38 @@ impl Page {
         start..start + HASH_BYTES
     }
 
-    /// Hashes the nodes above the slots, where something below them changed.
-    pub(crate) fn fold(&mut self) {
-        while self.stale != 0 {
-            // The lowest first: children have the larger numbers.
-            let at = self.stale.ilog2() as usize;
-            let hash = hash_internal(&self.node(2 * at).hash(), &self.node(2 * at + 1).hash());
+    /// Hashes the nodes of one of [`HEIGHTS`], where something below them changed: the heights come in their order.
+    pub(crate) fn fold_at(&mut self, height: u16) {
+        let mut stale = self.stale & height;
+        self.stale ^= stale;
+        while stale != 0 {
+            let at = stale.trailing_zeros() as usize;
+            let mut bytes = INTERNAL;
+            self.copy_hash(2 * at, bytes.left());
+            self.copy_hash(2 * at + 1, bytes.right());
             let place = self.hash_place(at);
-            self.bytes[place].copy_from_slice(&hash);
-            self.stale ^= 1 << at;
+            self.bytes[place].copy_from_slice(&bytes.hash());
+            stale &= stale - 1;
+        }
+    }
+
+    /// The hash of a node, as [`Page::node`] gives it, with fewer moves.
+    fn copy_hash(&self, at: usize, to: &mut [u8]) {
+        let lone = match at.checked_sub(PAGE_SLOTS) {
+            Some(slot) => self.shape.used & 1 << slot,
+            None if self.inners & 1 << at != 0 => {
+                return to.copy_from_slice(&self.bytes[self.hash_place(at)]);
+            }
+            None => self.shape.used & SLOTS_BELOW[at],
+        };
+        if lone == 0 {
+            return to.copy_from_slice(&EMPTY);
+        }
+        let (start, length) = self.shape.place(lone.trailing_zeros() as usize);
+        let (hashes, _) = self.bytes[start..start + length].as_chunks();
+        match hashes {
+            [key, value] => to.copy_from_slice(&LEAF.hash_pair(key, value)),
+            hash => to.copy_from_slice(hash.as_flattened()),
         }
     }
 
@@ -298,7 +334,9 @@ impl Page {
             inners,
             stale: inners,
         };
-        page.fold();
+        for height in HEIGHTS {
+            page.fold_at(height);
+        }
         Some(page)
     }
 }
