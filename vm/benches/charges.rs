@@ -117,7 +117,7 @@ fn definition() -> Value {
 
 /// The shortest of some calls of an action, each over the same records, and its gas.
 fn measure(action: &Value) -> (Duration, u64) {
-    let caller = Address::from_bytes(key().public());
+    let caller = Address::from_bytes(key().public()).to_string();
     let mut start = MemoryWorld::new();
     start
         .store(&definition_path("bench"), definition())
@@ -135,7 +135,7 @@ fn measure(action: &Value) -> (Duration, u64) {
     }
     let executor = Executor::new(true, vec!["bench".to_owned()]);
     let context = CallContext {
-        caller,
+        caller: &caller,
         height: Height::ZERO,
         timestamp: Timestamp::ZERO,
     };

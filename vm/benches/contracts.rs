@@ -269,8 +269,9 @@ impl Chain {
     }
 
     fn measure(&mut self, name: &str, action: Action, signature: Duration) {
+        let caller = caller().to_string();
         let context = CallContext {
-            caller: caller(),
+            caller: &caller,
             height: Height::new(7).unwrap(),
             timestamp: Timestamp::new(1).unwrap(),
         };

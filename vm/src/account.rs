@@ -1,10 +1,15 @@
 //! Credits: the records `credits/account/…`.
 
+use std::fmt::Write as _;
+
 use lyceum_protocol::{Credits, Seq};
 use serde_json::Value;
 
 use crate::failure::{Failure, Stop};
 use crate::world::{World, WorldError};
+
+/// Room for any account's record: two numbers of 16 digits.
+const RECORD_BYTES_MAX: usize = 56;
 
 /// What an account's record says; one that has none is empty.
 ///
@@ -20,7 +25,7 @@ pub struct Account {
 impl Account {
     /// The path of the account of `owner`: a DID, or `contract:NAME` for a contract's own.
     pub fn path(owner: &str) -> String {
-        format!("credits/account/{owner}")
+        ["credits/account/", owner].concat()
     }
 
     /// The account of `owner`.
@@ -28,8 +33,15 @@ impl Account {
     /// # Errors
     /// [`WorldError`] where the state cannot be read, or holds what is no account.
     pub fn load(world: &dyn World, owner: &str) -> Result<Self, WorldError> {
-        let path = Self::path(owner);
-        let Some(text) = world.text(&path)? else {
+        Self::load_at(world, &Self::path(owner))
+    }
+
+    /// [`Account::load`] by its [`path`](Account::path).
+    ///
+    /// # Errors
+    /// As [`Account::load`].
+    pub fn load_at(world: &dyn World, path: &str) -> Result<Self, WorldError> {
+        let Some(text) = world.text(path)? else {
             return Ok(Self::default());
         };
         if let Some(account) = Self::read(&text) {
@@ -63,9 +75,18 @@ impl Account {
     /// # Errors
     /// [`WorldError`] from the state.
     pub fn store(&self, world: &mut dyn World, owner: &str) -> Result<(), WorldError> {
+        self.store_at(world, Self::path(owner))
+    }
+
+    /// [`Account::store`] by its [`path`](Account::path).
+    ///
+    /// # Errors
+    /// As [`Account::store`].
+    pub fn store_at(&self, world: &mut dyn World, path: String) -> Result<(), WorldError> {
         let (balance, seq) = (self.balance, self.seq);
-        let record = format!("{{\"balance\":{balance},\"seq\":{seq}}}");
-        world.put(&Self::path(owner), record)
+        let mut record = String::with_capacity(RECORD_BYTES_MAX);
+        write!(record, "{{\"balance\":{balance},\"seq\":{seq}}}").expect("a string takes all");
+        world.put(path, record)
     }
 }
 

@@ -1,9 +1,12 @@
 //! One call of a contract's action: parameters in, the machine's run, changed records out.
 
-use serde_json::{Map, Value};
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::contract::{CALLER, CompiledAction, HEIGHT, OPEN, Param, TIMESTAMP};
 use crate::failure::{Failure, Stop};
+use crate::given::{Given, Members};
 use crate::host::Host;
 use crate::values::brief;
 use crate::world::Journal;
@@ -54,11 +57,18 @@ pub(crate) struct Site<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// The contract.
-    pub contract: String,
+    pub contract: Arc<str>,
     /// The event's name.
     pub event: String,
+    /// The object of its members, in canonical JSON.
+    pub text: String,
+}
+
+impl Event {
     /// Its members.
-    pub data: Value,
+    pub fn data(&self) -> Value {
+        serde_json::from_str(&self.text).expect("it was written as JSON")
+    }
 }
 
 /// Calls `action` with the members of `object` but those in `skip`. On success the journal holds the effects; on
@@ -67,7 +77,7 @@ pub(crate) fn call(
     action: &CompiledAction,
     journal: &mut Journal<'_>,
     site: Site<'_>,
-    object: &Map<String, Value>,
+    object: &Members<'_>,
     skip: &[&str],
     meter: &mut Meter,
 ) -> Result<Vec<Event>, Stop> {
@@ -117,16 +127,12 @@ fn arguments(
     action: &CompiledAction,
     host: &mut Host<'_, '_>,
     site: Site<'_>,
-    object: &Map<String, Value>,
+    object: &Members<'_>,
     skip: &[&str],
 ) -> Result<Vec<Cell>, Failure> {
-    let given = || {
-        object
-            .iter()
-            .filter(|(name, _)| !skip.contains(&name.as_str()))
-    };
+    let given = || object.iter().filter(|(name, _)| !skip.contains(name));
     if let Some((name, _)) =
-        given().find(|(name, _)| !action.params.iter().any(|param| param.name == **name))
+        given().find(|(name, _)| !action.params.iter().any(|param| param.name == *name))
     {
         return Err(Failure::Param(format!("\"{name}\": unknown")));
     }
@@ -152,7 +158,7 @@ fn argument(
     action: &CompiledAction,
     host: &mut Host<'_, '_>,
     param: &Param,
-    value: &Value,
+    value: &Given<'_>,
     cells: &mut [Cell],
 ) -> Result<(), Failure> {
     let name = &param.name;
@@ -166,7 +172,7 @@ fn argument(
     let object = value.as_object().ok_or_else(|| {
         Failure::Param(format!(
             "\"{name}\": got {}, want an object of \"{}\"",
-            brief(value),
+            brief(&value.to_value()),
             layout.name
         ))
     })?;

@@ -1,14 +1,15 @@
 //! Transactions: actions in order, all or nothing.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use lyceum_protocol::{Address, ChainSpec, Gas, GenesisContract, Height, Timestamp, TxBody};
-use serde_json::{Map, Value};
+use lyceum_protocol::{ChainSpec, Gas, GenesisContract, Height, Timestamp, TxBody};
+use serde_json::Value;
 
 use crate::call::{Event, Meter, Site, call};
 use crate::contract::{CompiledContract, NATIVE_ACTIONS};
 use crate::failure::{Failure, Stop};
+use crate::given::{Given, Members};
 use crate::native::native;
 use crate::world::{Journal, World, WorldError, definition_path};
 
@@ -17,9 +18,9 @@ pub const TRANSLATIONS_MAX: usize = 1_024;
 
 /// What a transaction's actions see of its block and sender.
 #[derive(Debug, Clone, Copy)]
-pub struct CallContext {
-    /// Who signed the transaction.
-    pub caller: Address,
+pub struct CallContext<'a> {
+    /// The address of who signed the transaction, as text.
+    pub caller: &'a str,
     /// The height of its block.
     pub height: Height,
     /// The time of its block.
@@ -56,17 +57,28 @@ impl Receipt {
 #[derive(Debug)]
 pub struct Executor {
     open: bool,
-    builtins: Vec<String>,
+    builtins: Vec<BuiltIn>,
     /// By the definition's hash: a fork's other contract of the same name is another entry.
     translations: Mutex<HashMap<[u8; 32], Arc<CompiledContract>>>,
+}
+
+/// A contract of genesis, and its translation once it was asked for: no world of the chain has another definition of that name.
+#[derive(Debug)]
+struct BuiltIn {
+    name: String,
+    translation: OnceLock<Arc<CompiledContract>>,
 }
 
 impl Executor {
     /// An executor of a chain that is `open` or not, whose genesis installed the contracts `builtins`.
     pub fn new(open: bool, builtins: Vec<String>) -> Self {
+        let builtins = builtins.into_iter().map(|name| BuiltIn {
+            name,
+            translation: OnceLock::new(),
+        });
         Self {
             open,
-            builtins,
+            builtins: builtins.collect(),
             translations: Mutex::new(HashMap::new()),
         }
     }
@@ -93,13 +105,12 @@ impl Executor {
     pub fn execute(
         &self,
         world: &mut dyn World,
-        context: &CallContext,
+        context: &CallContext<'_>,
         body: &TxBody,
         gas_limit: Gas,
     ) -> Result<Receipt, WorldError> {
-        let caller = context.caller.to_string();
         let site = Site {
-            caller: &caller,
+            caller: context.caller,
             height: context.height.get(),
             timestamp: context.timestamp.get(),
             open: self.open,
@@ -133,17 +144,18 @@ impl Executor {
         body: &TxBody,
         meter: &mut Meter,
     ) -> Result<Vec<Event>, Stop> {
-        let value = body.to_value();
-        match (body, &value) {
-            (TxBody::Actions(_), Value::Array(actions)) => {
+        let (TxBody::Actions(json) | TxBody::Contract(json)) = body;
+        let given = serde_json::from_str(json).expect("checked when it was made");
+        match (body, &given) {
+            (TxBody::Actions(_), Given::Array(actions)) => {
                 let mut events = Vec::new();
                 for action in actions {
                     events.extend(self.action(journal, site, as_object(action)?, meter)?);
                 }
                 Ok(events)
             }
-            (TxBody::Contract(_), value) => {
-                let object = as_object(value)?;
+            (TxBody::Contract(_), given) => {
+                let object = as_object(given)?;
                 let (contract, action) = (text(object, "type")?, text(object, "action")?);
                 self.contract_action(
                     journal,
@@ -165,11 +177,11 @@ impl Executor {
         &self,
         journal: &mut Journal<'_>,
         site: Site<'_>,
-        object: &Map<String, Value>,
+        object: &Members<'_>,
         meter: &mut Meter,
     ) -> Result<Vec<Event>, Stop> {
         let action = text(object, "action")?;
-        if object.contains_key("contract") {
+        if object.get("contract").is_some() {
             let contract = text(object, "contract")?;
             return self.contract_action(
                 journal,
@@ -181,34 +193,28 @@ impl Executor {
             );
         }
         if NATIVE_ACTIONS.contains(&action) {
-            native(action, journal, site.caller, object, meter)?;
+            native(action, journal, site.caller, &object.to_map(), meter)?;
             return Ok(Vec::new());
         }
         let mut owners = Vec::new();
-        for name in &self.builtins {
-            if let Some(contract) = self.translation(journal, name)?
-                && contract.action(action).is_some()
+        for builtin in &self.builtins {
+            if let Some(contract) = self.builtin(journal, builtin)?
+                && let Some(compiled) = contract.action(action)
             {
-                owners.push(name.as_str());
+                owners.push((builtin.name.as_str(), compiled));
             }
         }
         match owners.as_slice() {
-            [contract] => self.contract_action(
-                journal,
-                site,
-                contract,
-                action,
-                (object, &["action"]),
-                meter,
-            ),
+            [(_, compiled)] => call(compiled, journal, site, object, &["action"], meter),
             [] => Err(Failure::UnknownAction(format!(
                 "unknown action {action:?}: no built-in contract has it"
             ))
             .into()),
             several => {
+                let names: Vec<_> = several.iter().map(|(name, _)| *name).collect();
                 let problem = format!(
                     "action {action:?} needs its contract: {} have it",
-                    several.join(", ")
+                    names.join(", ")
                 );
                 Err(Failure::UnknownAction(problem).into())
             }
@@ -221,7 +227,7 @@ impl Executor {
         site: Site<'_>,
         contract: &str,
         action: &str,
-        (object, skip): (&Map<String, Value>, &[&str]),
+        (object, skip): (&Members<'_>, &[&str]),
         meter: &mut Meter,
     ) -> Result<Vec<Event>, Stop> {
         let compiled = self
@@ -233,6 +239,19 @@ impl Executor {
             ))
         })?;
         call(compiled, journal, site, object, skip, meter)
+    }
+
+    /// The translation of a contract of genesis.
+    fn builtin<'e>(
+        &'e self,
+        journal: &Journal<'_>,
+        builtin: &'e BuiltIn,
+    ) -> Result<Option<&'e Arc<CompiledContract>>, Stop> {
+        if let Some(known) = builtin.translation.get() {
+            return Ok(Some(known));
+        }
+        let found = self.translation(journal, &builtin.name)?;
+        Ok(found.map(|contract| builtin.translation.get_or_init(|| contract)))
     }
 
     /// The translation of an installed contract, kept for the next call.
@@ -273,15 +292,15 @@ impl Executor {
     }
 }
 
-fn as_object(value: &Value) -> Result<&Map<String, Value>, Failure> {
-    value
+fn as_object<'g, 't>(given: &'g Given<'t>) -> Result<&'g Members<'t>, Failure> {
+    given
         .as_object()
         .ok_or_else(|| Failure::Malformed("want an object".to_owned()))
 }
 
-fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str, Failure> {
+fn text<'a>(object: &'a Members<'_>, name: &str) -> Result<&'a str, Failure> {
     object
         .get(name)
-        .and_then(Value::as_str)
+        .and_then(Given::as_text)
         .ok_or_else(|| Failure::Malformed(format!("want a text \"{name}\"")))
 }

@@ -1,8 +1,8 @@
 //! The host of one call: its ports, and the one copy of each record that the call sees.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-use serde_json::Value;
+use std::fmt::Write as _;
 
 use crate::account::move_credits;
 use crate::contract::{CompiledAction, FAIL_DIVISION, KEY_BYTES_MAX, KEY_PARTS_MAX, Kind, port};
@@ -13,6 +13,12 @@ use crate::{Cell, Event, Fault, PortCall, PortMemory, PortStop, Ports, WorldErro
 
 /// A record's type and the cells of its key, integers or handles; parts that it does not have are 0.
 type RecordId = (usize, [i64; KEY_PARTS_MAX]);
+
+/// Room for most paths.
+const PATH_BYTES_USUAL: usize = 96;
+
+/// How many records' texts are kept that a call asked the existence of: a call may ask for thousands.
+const TEXTS_KEPT_MAX: usize = 16;
 
 /// A record as the call left it so far.
 #[derive(Debug)]
@@ -28,6 +34,8 @@ struct Record {
 enum Content {
     /// In the state, not loaded.
     Unread,
+    /// In the state, its text at hand.
+    Text(String),
     Present(Vec<Cell>),
     Absent,
 }
@@ -38,6 +46,7 @@ pub(crate) struct Host<'a, 'w> {
     journal: &'a mut Journal<'w>,
     caller: &'a str,
     records: BTreeMap<RecordId, Record>,
+    texts_kept: usize,
     pub(crate) events: Vec<Event>,
     /// Why a port stopped the run.
     pub(crate) stop: Option<Stop>,
@@ -55,6 +64,7 @@ impl<'a, 'w> Host<'a, 'w> {
             journal,
             caller,
             records: BTreeMap::new(),
+            texts_kept: 0,
             events: Vec::new(),
             stop: None,
         }
@@ -63,24 +73,23 @@ impl<'a, 'w> Host<'a, 'w> {
     /// Writes the changed records back and returns their gas. Call it once the run has halted.
     pub(crate) fn write_back(&mut self, gas_left: u64) -> Result<u64, Stop> {
         let mut gas = 0;
-        let dirty: Vec<_> = std::mem::take(&mut self.records)
-            .into_iter()
-            .filter(|(_, r)| r.dirty)
-            .collect();
-        for ((layout, _), record) in &dirty {
+        let mut records = std::mem::take(&mut self.records);
+        records.retain(|_, record| record.dirty);
+        for ((layout, _), record) in &records {
             gas += gas::STATE_WRITE + gas::STORED_BYTE * self.stored_bytes(*layout, record);
         }
         if gas > gas_left {
             return Err(Failure::OutOfGas.into());
         }
-        for ((layout, _), record) in dirty {
+        for ((layout, _), record) in records {
             match record.content {
                 Content::Present(cells) => {
-                    let text = self.codec.record(&self.action.layouts[layout], &cells);
-                    self.journal.put(&record.path, text)?;
+                    let fields = &self.action.layouts[layout].fields;
+                    let text = self.codec.object(fields, &cells);
+                    self.journal.put(record.path, text)?;
                 }
                 Content::Absent => self.journal.delete(&record.path)?,
-                Content::Unread => {}
+                Content::Unread | Content::Text(_) => {}
             }
         }
         Ok(gas)
@@ -112,16 +121,19 @@ impl<'a, 'w> Host<'a, 'w> {
 
     fn path(&self, (layout, key): RecordId) -> Result<String, Failure> {
         let layout = &self.action.layouts[layout];
-        let mut path = format!("{}/{}", layout.contract, layout.name);
+        let mut path = String::with_capacity(PATH_BYTES_USUAL);
+        path.push_str(&layout.prefix);
         // A comma parts the parts, so none may hold one where there are several.
         let several = layout.key.len() > 1;
         for (i, (part, kind)) in key.iter().zip(layout.key_kinds()).enumerate() {
-            let integer = part.to_string();
-            let text = if kind == Kind::Int {
-                &integer
-            } else {
-                self.codec.texts.text(*part)
-            };
+            if i > 0 {
+                path.push(',');
+            }
+            if kind == Kind::Int {
+                write!(path, "{part}").expect("a string takes all");
+                continue;
+            }
+            let text = self.codec.texts.text(*part);
             let foreign = |c: char| c == '/' || c.is_control() || (several && c == ',');
             if text.is_empty() || text.len() > KEY_BYTES_MAX || text.contains(foreign) {
                 let record = format!("{}/{}", layout.contract, layout.name);
@@ -130,7 +142,6 @@ impl<'a, 'w> Host<'a, 'w> {
                     got: text.chars().take(60).collect(),
                 });
             }
-            path.push(if i == 0 { '/' } else { ',' });
             path.push_str(text);
         }
         Ok(path)
@@ -157,17 +168,23 @@ impl<'a, 'w> Host<'a, 'w> {
         let record = self.records.get_mut(&id).expect("it was just put there");
         if matches!(record.content, Content::Unread) && record.existed.is_none() {
             *gas += gas::STATE_READ;
-            match self.journal.exists(&record.path) {
-                Ok(existed) => {
-                    record.existed = Some(existed);
-                    if !existed {
-                        record.content = Content::Absent;
+            match self.journal.text(&record.path) {
+                Ok(text) => {
+                    record.existed = Some(text.is_some());
+                    match text {
+                        None => record.content = Content::Absent,
+                        // Most will be asked for next.
+                        Some(Cow::Owned(text)) if self.texts_kept < TEXTS_KEPT_MAX => {
+                            self.texts_kept += 1;
+                            record.content = Content::Text(text);
+                        }
+                        Some(_) => {}
                     }
                 }
                 Err(error) => return Err(self.stopped(error)),
             }
         }
-        Ok(!matches!(self.records[&id].content, Content::Absent))
+        Ok(!matches!(record.content, Content::Absent))
     }
 
     fn load(&mut self, memory: &mut dyn PortMemory, block: i64) -> Result<u64, PortStop> {
@@ -177,7 +194,7 @@ impl<'a, 'w> Host<'a, 'w> {
             *part = memory.read_open(block + 1 + offset(*field))?;
         }
         let mut gas = gas::PORT_RECORD;
-        if matches!(self.entry(id)?.content, Content::Unread) {
+        if matches!(self.entry(id)?.content, Content::Unread | Content::Text(_)) {
             self.read(id, &mut gas).map_err(|stop| self.stopped(stop))?;
         }
         let record = &self.records[&id];
@@ -195,9 +212,11 @@ impl<'a, 'w> Host<'a, 'w> {
     fn read(&mut self, id: RecordId, gas: &mut u64) -> Result<(), Stop> {
         let record = self.records.get_mut(&id).expect("the caller made it");
         *gas += gas::STATE_READ;
-        let text = self.journal.text(&record.path)?;
+        let text = match std::mem::replace(&mut record.content, Content::Absent) {
+            Content::Text(text) => Some(Cow::Owned(text)),
+            _ => self.journal.text(&record.path)?,
+        };
         record.existed = Some(text.is_some());
-        record.content = Content::Absent;
         if let Some(text) = text {
             let layout = &self.action.layouts[id.0];
             let cells = self.codec.stored_cells(layout, &id.1, &text);
@@ -285,11 +304,11 @@ impl<'a, 'w> Host<'a, 'w> {
 
     fn count(&mut self, memory: &mut dyn PortMemory, block: i64) -> Result<u64, PortStop> {
         let layout = self.layout(memory.read_open(block)?)?;
-        let of = &self.action.layouts[layout];
-        let prefix = format!("{}/{}/", of.contract, of.name);
+        let action = self.action;
+        let prefix = &action.layouts[layout].prefix;
         let mut gas = gas::PORT_COUNT;
         let counted = self
-            .count_records(layout, &prefix, &mut gas)
+            .count_records(layout, prefix, &mut gas)
             .map_err(|error| self.stopped(error))?;
         memory.write(
             block + 1,
@@ -347,14 +366,10 @@ impl<'a, 'w> Host<'a, 'w> {
         if gas > gas_left {
             return Err(PortStop::Gas);
         }
-        let fields = event.fields.iter().zip(&cells);
-        let data = fields
-            .map(|((name, kind), cell)| (name.clone(), self.codec.value(*kind, cell)))
-            .collect();
         self.events.push(Event {
-            contract: self.action.contract.to_string(),
+            contract: self.action.contract.clone(),
             event: event.name.clone(),
-            data: Value::Object(data),
+            text: self.codec.object(&event.fields, &cells),
         });
         Ok(gas)
     }

@@ -114,6 +114,7 @@ mod execute;
 mod failure;
 mod fuzz_contract;
 mod genesis;
+mod given;
 mod host;
 mod native;
 pub mod offline;

@@ -1,11 +1,13 @@
 //! Contracts without a chain: what `lyceum contract check|asm|run` does.
 
 use lyceum_protocol::{Address, Gas, Height, SecretKey, Timestamp, json};
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::call::{Meter, Site, call};
 use crate::contract::{CompiledContract, DefinitionError, listing};
 use crate::failure::{Failure, Stop};
+use crate::given::Given;
 use crate::world::{Journal, MemoryWorld, WorldError};
 
 /// How deep a file may nest. A token is held to less (16), but a chain file may install what no token could carry.
@@ -155,8 +157,18 @@ pub(crate) fn run_compiled(
                 .collect::<Vec<_>>()
                 .join(", "),
         })?;
-    let params = object("parameters", "an object of parameters", run.params)?;
-    let records = object("world", "an object of records by path", run.world)?;
+    let params: Given<'_> = lax("parameters", run.params)?;
+    let params = params.as_object().ok_or(OfflineError::Shape {
+        what: "parameters",
+        want: "an object of parameters",
+    })?;
+    let records: Value = lax("world", run.world)?;
+    let Value::Object(records) = records else {
+        return Err(OfflineError::Shape {
+            what: "world",
+            want: "an object of records by path",
+        });
+    };
     if records.values().any(|record| !record.is_object()) {
         return Err(OfflineError::Shape {
             what: "world",
@@ -173,7 +185,7 @@ pub(crate) fn run_compiled(
         open: true,
     };
     let mut journal = Journal::new(&mut world);
-    let (failure, events) = match call(action, &mut journal, site, &params, &[], &mut meter) {
+    let (failure, events) = match call(action, &mut journal, site, params, &[], &mut meter) {
         Ok(events) => {
             journal.commit()?;
             (None, events)
@@ -186,7 +198,7 @@ pub(crate) fn run_compiled(
         "error": failure.as_ref().map(Failure::to_string),
         "gas": meter.gas,
         "steps": meter.steps,
-        "events": events.iter().map(|event| json!({"event": event.event, "data": event.data})).collect::<Vec<_>>(),
+        "events": events.iter().map(|event| json!({"event": event.event, "data": event.data()})).collect::<Vec<_>>(),
         "world": world.records(),
     }))
 }
@@ -199,17 +211,9 @@ pub(crate) fn definition_of(text: &str) -> Result<Value, OfflineError> {
 }
 
 /// Parameters and worlds may hold integers beyond 2^53, so they are read by the lax parser.
-fn object(
-    what: &'static str,
-    want: &'static str,
-    text: &str,
-) -> Result<Map<String, Value>, OfflineError> {
-    let value: Value = serde_json::from_str(text).map_err(|error| OfflineError::Json {
+fn lax<'t, T: Deserialize<'t>>(what: &'static str, text: &'t str) -> Result<T, OfflineError> {
+    serde_json::from_str(text).map_err(|error| OfflineError::Json {
         what,
         error: error.to_string(),
-    })?;
-    match value {
-        Value::Object(object) => Ok(object),
-        _ => Err(OfflineError::Shape { what, want }),
-    }
+    })
 }

@@ -13,12 +13,12 @@ pub(crate) enum Plain<'t> {
 
 /// The members of a plain record, in their order.
 #[derive(Debug)]
-pub(crate) struct Members<'t> {
+pub(crate) struct PlainMembers<'t> {
     members: [(&'t str, Plain<'t>); MEMBERS_MAX],
     len: usize,
 }
 
-impl<'t> Members<'t> {
+impl<'t> PlainMembers<'t> {
     /// Splits canonical JSON; `None` where it is not plain, or not canonical.
     pub(crate) fn of(text: &'t str) -> Option<Self> {
         let mut rest = text.strip_prefix('{')?.strip_suffix('}')?;
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn plain_members_are_slices() {
         let text = r#"{"a":-12,"b":"x, y","c":true,"d":"","e":9223372036854775807}"#;
-        let members = Members::of(text).unwrap();
+        let members = PlainMembers::of(text).unwrap();
         let want = [
             ("a", Plain::Integer(-12)),
             ("b", Plain::Text("x, y")),
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(members.all(), want);
         assert_eq!(members.find("c"), Some(Plain::Bool(true)));
         assert_eq!(members.find("f"), None);
-        assert_eq!(Members::of("{}").unwrap().len(), 0);
+        assert_eq!(PlainMembers::of("{}").unwrap().len(), 0);
     }
 
     #[test]
@@ -133,10 +133,10 @@ mod tests {
             r#"{"a": 1}"#,
             r#"{"a":1} "#,
         ] {
-            assert!(Members::of(text).is_none(), "{text}");
+            assert!(PlainMembers::of(text).is_none(), "{text}");
         }
         let many: Vec<String> = (10..27).map(|i| format!("\"{i}\":1")).collect();
-        assert!(Members::of(&format!("{{{}}}", many[..16].join(","))).is_some());
-        assert!(Members::of(&format!("{{{}}}", many.join(","))).is_none());
+        assert!(PlainMembers::of(&format!("{{{}}}", many[..16].join(","))).is_some());
+        assert!(PlainMembers::of(&format!("{{{}}}", many.join(","))).is_none());
     }
 }

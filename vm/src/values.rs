@@ -1,28 +1,63 @@
 //! Between JSON values and cells: texts become handles, ciphertexts residues.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use lyceum_protocol::{Address, json};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::contract::{CompiledAction, Kind, Layout, TEXT_BYTES_MAX};
-use crate::plain_record::{Members, Plain};
+use crate::given::{Given, Members};
+use crate::plain_record::{Plain, PlainMembers};
 use crate::{Cell, Modulus, Residue, gas};
 
-/// Room for most records' texts.
-const RECORD_BYTES_USUAL: usize = 160;
+/// Room for most texts of records and events.
+const OBJECT_BYTES_USUAL: usize = 160;
 
 /// So few texts are looked through one by one: most calls have no more, and a map costs more than it saves.
 const SCANNED_TEXTS_MAX: usize = 16;
+
+/// The literal texts of an action; the handle of the first is 1.
+#[derive(Debug)]
+pub(crate) struct Literals {
+    texts: Vec<Arc<str>>,
+    handles: HashMap<Arc<str>, i64>,
+    /// A bit for each of their lengths, the last one for all beyond: nearly every text that is none of them has a length of its own.
+    lengths: u64,
+}
+
+impl Literals {
+    pub(crate) fn new<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+        let texts: Vec<Arc<str>> = texts.into_iter().map(Arc::from).collect();
+        Self {
+            handles: (1..)
+                .zip(&texts)
+                .map(|(handle, text)| (text.clone(), handle))
+                .collect(),
+            lengths: texts.iter().fold(0, |bits, text| bits | length_bit(text)),
+            texts,
+        }
+    }
+
+    fn handle(&self, text: &str) -> Option<i64> {
+        if self.lengths & length_bit(text) == 0 {
+            return None;
+        }
+        self.handles.get(text).copied()
+    }
+}
+
+fn length_bit(text: &str) -> u64 {
+    1 << text.len().min(63)
+}
 
 /// Texts by handle, and handles by text. Handles begin at 1, the action's literals come first; equal texts have equal
 /// handles, and no text has two.
 #[derive(Debug)]
 pub(crate) struct Texts<'a> {
-    literals: &'a [Arc<str>],
-    literal_handles: &'a HashMap<Arc<str>, i64>,
+    literals: &'a Literals,
     texts: Vec<Arc<str>>,
     /// Where a text stands in `texts`; empty while they are few.
     places: HashMap<Arc<str>, usize>,
@@ -32,15 +67,14 @@ impl<'a> Texts<'a> {
     pub(crate) fn new(action: &'a CompiledAction) -> Self {
         Self {
             literals: &action.literals,
-            literal_handles: &action.literal_handles,
             texts: Vec::new(),
             places: HashMap::new(),
         }
     }
 
     pub(crate) fn handle(&mut self, text: &str) -> i64 {
-        if let Some(handle) = self.literal_handles.get(text) {
-            return *handle;
+        if let Some(handle) = self.literals.handle(text) {
+            return handle;
         }
         let is_scanned = self.texts.len() <= SCANNED_TEXTS_MAX;
         let known = match is_scanned {
@@ -62,16 +96,16 @@ impl<'a> Texts<'a> {
     }
 
     fn handle_of(&self, place: usize) -> i64 {
-        i64::try_from(self.literals.len() + place + 1).expect("texts fit in memory")
+        i64::try_from(self.literals.texts.len() + place + 1).expect("texts fit in memory")
     }
 
     /// The text of a handle; `""` for a number that is none, which no checked code makes.
     pub(crate) fn text(&self, handle: i64) -> &str {
         let index = usize::try_from(handle - 1).unwrap_or(usize::MAX);
-        let texts = self
-            .literals
+        let literals = &self.literals.texts;
+        let texts = literals
             .get(index)
-            .or_else(|| self.texts.get(index.wrapping_sub(self.literals.len())));
+            .or_else(|| self.texts.get(index.wrapping_sub(literals.len())));
         texts.map_or("", |text| text)
     }
 }
@@ -95,37 +129,36 @@ impl<'a> Codec<'a> {
     }
 
     /// The cell of a value of that kind, or what was expected.
-    pub(crate) fn cell(&mut self, kind: Kind, value: &Value) -> Result<Cell, String> {
+    pub(crate) fn cell(&mut self, kind: Kind, value: &Given<'_>) -> Result<Cell, String> {
         self.gas += gas::VALUE;
-        let want = |want: &str| format!("got {}, want {want}", brief(value));
-        Ok(Cell::Open(match kind {
-            Kind::Int => value.as_i64().ok_or_else(|| want("int"))?,
-            Kind::Bool => i64::from(value.as_bool().ok_or_else(|| want("bool"))?),
-            Kind::Text => {
-                let text = value.as_str().ok_or_else(|| want("text"))?;
+        let want = |want: &str| format!("got {}, want {want}", brief(&value.to_value()));
+        Ok(Cell::Open(match (kind, value) {
+            (Kind::Int, Given::Integer(value)) => *value,
+            (Kind::Int, _) => return Err(want("int")),
+            (Kind::Bool, Given::Bool(value)) => i64::from(*value),
+            (Kind::Bool, _) => return Err(want("bool")),
+            (Kind::Text, Given::Text(text)) => self.text(text)?,
+            (Kind::Text, _) => return Err(want("text")),
+            (Kind::Wallet, Given::Text(text)) if Address::from_str(text).is_ok() => {
                 self.text(text)?
             }
-            Kind::Wallet => {
-                let text = value
-                    .as_str()
-                    .filter(|text| Address::from_str(text).is_ok());
-                self.text(text.ok_or_else(|| want("wallet, did:key:z6Mk…"))?)?
-            }
-            Kind::Json => {
-                if !integers_only(value) {
+            (Kind::Wallet, _) => return Err(want("wallet, did:key:z6Mk…")),
+            (Kind::Json, value) => {
+                let value = value.to_value();
+                if !integers_only(&value) {
                     return Err(
                         "JSON with a number that is no 64-bit integer, want integers".to_owned(),
                     );
                 }
-                self.text(&json::canonical(value))?
+                self.text(&json::canonical(&value))?
             }
-            Kind::Cipher => return self.residue(value),
+            (Kind::Cipher, value) => return self.residue(value),
         }))
     }
 
     /// The cell of a record's field: there `""` stands for no wallet.
-    fn field_cell(&mut self, kind: Kind, value: &Value) -> Result<Cell, String> {
-        match value.as_str() {
+    fn field_cell(&mut self, kind: Kind, value: &Given<'_>) -> Result<Cell, String> {
+        match value.as_text() {
             Some("") if kind == Kind::Wallet => self.cell(Kind::Text, value),
             _ => self.cell(kind, value),
         }
@@ -143,12 +176,11 @@ impl<'a> Codec<'a> {
     }
 
     /// A residue in range; [`Codec::check_units`] does the rest for several at once.
-    fn residue(&mut self, value: &Value) -> Result<Cell, String> {
+    fn residue(&mut self, value: &Given<'_>) -> Result<Cell, String> {
         let want = "a residue in lower-case hex without leading zeros";
         let modulus = self.modulus.ok_or("no key")?;
-        let text = value
-            .as_str()
-            .ok_or_else(|| format!("got {}, want {want}", brief(value)))?;
+        let refused = || format!("got {}, want {want}", brief(&value.to_value()));
+        let text = value.as_text().ok_or_else(refused)?;
         self.gas += gas::residue_check(modulus.bits() as u64);
         // Longer than N² in hex: not worth reading.
         if text.len() > modulus.bits() / 2 + 2 {
@@ -157,8 +189,7 @@ impl<'a> Codec<'a> {
                 text.len()
             ));
         }
-        let residue =
-            Residue::from_hex(text).map_err(|_| format!("got {}, want {want}", brief(value)))?;
+        let residue = Residue::from_hex(text).map_err(|_| refused())?;
         Ok(Cell::Enc(residue))
     }
 
@@ -174,21 +205,6 @@ impl<'a> Codec<'a> {
         modulus
             .check_all(residues)
             .map_err(|(_, error)| format!("of type encrypted: {error}"))
-    }
-
-    /// The value of a cell of that kind.
-    pub(crate) fn value(&self, kind: Kind, cell: &Cell) -> Value {
-        let open = cell.open().unwrap_or_default();
-        match kind {
-            Kind::Int => open.into(),
-            Kind::Bool => (open > 0).into(),
-            Kind::Text | Kind::Wallet => self.texts.text(open).into(),
-            Kind::Json => serde_json::from_str(self.texts.text(open)).unwrap_or_default(),
-            Kind::Cipher => match self.modulus {
-                Some(modulus) => modulus.residue_of_cell(cell).to_hex().into(),
-                None => Value::Null,
-            },
-        }
     }
 
     /// What the cell's value counts in bytes of storage.
@@ -214,7 +230,7 @@ impl<'a> Codec<'a> {
         text: &str,
     ) -> serde_json::Result<Result<Vec<Cell>, String>> {
         self.gas = 0;
-        if let Some(members) = Members::of(text)
+        if let Some(members) = PlainMembers::of(text)
             && let Some(cells) = self.plain_cells(layout, key, &members)
         {
             return Ok(Ok(cells));
@@ -229,7 +245,7 @@ impl<'a> Codec<'a> {
         &mut self,
         layout: &Layout,
         key: &[i64],
-        members: &Members<'_>,
+        members: &PlainMembers<'_>,
     ) -> Option<Vec<Cell>> {
         if !layout.foreign && members.len() > layout.fields.len() {
             return None;
@@ -278,13 +294,11 @@ impl<'a> Codec<'a> {
         &mut self,
         layout: &Layout,
         key: &[i64],
-        record: &Value,
+        record: &Given<'_>,
     ) -> Result<Vec<Cell>, String> {
         let object = record.as_object().ok_or("not an object")?;
         if !layout.foreign
-            && let Some(extra) = object
-                .keys()
-                .find(|name| !layout.fields.iter().any(|(field, _)| field == *name))
+            && let Some(extra) = object.foreign(layout.names())
         {
             return Err(format!("unknown field \"{extra}\""));
         }
@@ -316,17 +330,19 @@ impl<'a> Codec<'a> {
         Ok(cells)
     }
 
-    /// The record of some cells, in canonical JSON: a layout's fields are in the order of their names, which are ASCII.
-    pub(crate) fn record(&self, layout: &Layout, cells: &[Cell]) -> String {
-        debug_assert!(layout.fields.is_sorted_by(|(a, _), (b, _)| a < b));
-        let mut out = String::with_capacity(RECORD_BYTES_USUAL);
+    /// The object of some cells, in canonical JSON: the fields of records and events are in the order of their names, which are ASCII.
+    pub(crate) fn object(&self, fields: &[(String, Kind)], cells: &[Cell]) -> String {
+        debug_assert!(fields.is_sorted_by(|(a, _), (b, _)| a < b));
+        let mut out = String::with_capacity(OBJECT_BYTES_USUAL);
         out.push('{');
-        for ((name, kind), cell) in layout.fields.iter().zip(cells) {
+        for ((name, kind), cell) in fields.iter().zip(cells) {
             if out.len() > 1 {
                 out.push(',');
             }
-            json::write_text(name, &mut out);
-            out.push(':');
+            // Names have nothing to escape.
+            out.push('"');
+            out.push_str(name);
+            out.push_str("\":");
             self.write_value(*kind, cell, &mut out);
         }
         out.push('}');
@@ -336,11 +352,20 @@ impl<'a> Codec<'a> {
     fn write_value(&self, kind: Kind, cell: &Cell, out: &mut String) {
         let open = cell.open().unwrap_or_default();
         match kind {
-            Kind::Int => out.push_str(&open.to_string()),
+            Kind::Int => write!(out, "{open}").expect("a string takes all"),
+            Kind::Bool => out.push_str(if open > 0 { "true" } else { "false" }),
             Kind::Text | Kind::Wallet => json::write_text(self.texts.text(open), out),
-            Kind::Bool | Kind::Json | Kind::Cipher => {
-                out.push_str(&json::canonical(&self.value(kind, cell)));
-            }
+            // What a handle stands for is canonical.
+            Kind::Json => out.push_str(match self.texts.text(open) {
+                "" => "null",
+                text => text,
+            }),
+            Kind::Cipher => match self.modulus {
+                Some(modulus) => {
+                    json::write_text(&modulus.residue_of_cell(cell).to_hex(), out);
+                }
+                None => out.push_str("null"),
+            },
         }
     }
 
@@ -348,17 +373,17 @@ impl<'a> Codec<'a> {
     pub(crate) fn param_cells(
         &mut self,
         layout: &Layout,
-        object: &Map<String, Value>,
+        object: &Members<'_>,
     ) -> Result<Vec<Cell>, String> {
-        if let Some(extra) = object
-            .keys()
-            .find(|name| !layout.fields.iter().any(|(field, _)| field == *name))
-        {
+        if let Some(extra) = object.foreign(layout.names()) {
             return Err(format!(".{extra}: unknown field of \"{}\"", layout.name));
         }
+        // Both are in the order of their names, and each member is a field.
+        let mut given = object.iter().peekable();
         let mut cells = Vec::with_capacity(layout.fields.len());
         for (i, (name, kind)) in layout.fields.iter().enumerate() {
-            let cell = match (object.get(name), kind) {
+            let value = given.next_if(|(member, _)| member == name);
+            let cell = match (value.map(|(_, value)| value), kind) {
                 (Some(value), _) => self
                     .field_cell(*kind, value)
                     .map_err(|problem| format!(".{name}: {problem}"))?,
@@ -402,11 +427,9 @@ mod tests {
 
     #[test]
     fn equal_texts_have_equal_handles_however_many_there_are() {
-        let literals: [Arc<str>; 2] = ["a".into(), "b".into()];
-        let literal_handles = HashMap::from([("a".into(), 1), ("b".into(), 2)]);
+        let literals = Literals::new(["a", "b"]);
         let mut texts = Texts {
             literals: &literals,
-            literal_handles: &literal_handles,
             texts: Vec::new(),
             places: HashMap::new(),
         };

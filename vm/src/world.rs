@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use lyceum_protocol::json::canonical;
@@ -30,7 +31,7 @@ pub trait World {
     ///
     /// # Errors
     /// [`WorldError`].
-    fn put(&mut self, path: &str, record: String) -> Result<(), WorldError>;
+    fn put(&mut self, path: String, record: String) -> Result<(), WorldError>;
 
     /// The record at `path`, as a tree.
     ///
@@ -61,7 +62,7 @@ pub trait World {
     /// # Errors
     /// [`WorldError`].
     fn store(&mut self, path: &str, record: Value) -> Result<(), WorldError> {
-        self.put(path, canonical(&record))
+        self.put(path.to_owned(), canonical(&record))
     }
 
     /// Removes a record, if it is there.
@@ -134,19 +135,19 @@ impl FromIterator<(String, Value)> for MemoryWorld {
     fn from_iter<T: IntoIterator<Item = (String, Value)>>(records: T) -> Self {
         let mut world = Self::new();
         for (path, record) in records {
-            world.insert(&path, canonical(&record));
+            world.insert(path, canonical(&record));
         }
         world
     }
 }
 
 impl MemoryWorld {
-    fn insert(&mut self, path: &str, record: String) {
+    fn insert(&mut self, path: String, record: String) {
         if let Some(contract) = path.strip_prefix(DEFINITIONS) {
             self.definitions
                 .insert(contract.to_owned(), record_hash(&record));
         }
-        self.records.insert(path.to_owned(), record);
+        self.records.insert(path, record);
     }
 }
 
@@ -169,7 +170,7 @@ impl World for MemoryWorld {
             .count() as u64)
     }
 
-    fn put(&mut self, path: &str, record: String) -> Result<(), WorldError> {
+    fn put(&mut self, path: String, record: String) -> Result<(), WorldError> {
         self.insert(path, record);
         Ok(())
     }
@@ -228,20 +229,19 @@ impl<'a> Journal<'a> {
     pub fn commit(self) -> Result<(), WorldError> {
         for (path, change) in self.changes {
             match change.now {
-                Some(record) => self.below.put(&path, record)?,
+                Some(record) => self.below.put(path, record)?,
                 None => self.below.delete(&path)?,
             }
         }
         Ok(())
     }
 
-    fn change(&mut self, path: &str, now: Option<String>) {
-        match self.changes.get_mut(path) {
-            Some(change) => change.now = now,
-            None => {
+    fn change(&mut self, path: String, now: Option<String>) {
+        match self.changes.entry(path) {
+            Entry::Occupied(mut change) => change.get_mut().now = now,
+            Entry::Vacant(place) => {
                 let existed = Cell::new(None);
-                self.changes
-                    .insert(path.to_owned(), Change { existed, now });
+                place.insert(Change { existed, now });
             }
         }
     }
@@ -274,13 +274,13 @@ impl World for Journal<'_> {
         Ok(count)
     }
 
-    fn put(&mut self, path: &str, record: String) -> Result<(), WorldError> {
+    fn put(&mut self, path: String, record: String) -> Result<(), WorldError> {
         self.change(path, Some(record));
         Ok(())
     }
 
     fn delete(&mut self, path: &str) -> Result<(), WorldError> {
-        self.change(path, None);
+        self.change(path.to_owned(), None);
         Ok(())
     }
 

@@ -30,8 +30,9 @@ pub(super) fn dry_run(
     let open = status["limits"]["open"].as_bool().unwrap_or(false);
     let executor = Executor::new(open, genesis_contracts(source)?);
     let height = status["height"].as_u64().unwrap_or_default() + 1;
+    let caller = caller.to_string();
     let context = CallContext {
-        caller,
+        caller: &caller,
         height: Height::new(height)?,
         timestamp: clock::now().max(Timestamp::ZERO),
     };
@@ -125,9 +126,9 @@ impl World for ShownWorld<'_> {
         Ok(count)
     }
 
-    fn put(&mut self, path: &str, record: String) -> Result<(), WorldError> {
-        self.text(path)?;
-        self.changes.insert(path.to_owned(), Some(record));
+    fn put(&mut self, path: String, record: String) -> Result<(), WorldError> {
+        self.text(&path)?;
+        self.changes.insert(path, Some(record));
         Ok(())
     }
 

@@ -89,17 +89,18 @@ pub(crate) fn execute_transaction(
 ) -> Result<Receipt, TransactionError> {
     let claims = transaction.claims();
     let sender = claims.sender.to_string();
-    let account = Account::load(world, &sender)?;
+    let path = Account::path(&sender);
+    let account = Account::load_at(world, &path)?;
     check_account(transaction, account.balance, account.seq)?;
     let balance = account.balance.checked_sub(claims.fee);
     let paid = Account {
         balance: balance.expect("check_account compares the fee with the balance"),
         seq: lyceum_protocol::Seq::new(account.seq.get() + 1).unwrap_or(lyceum_protocol::Seq::MAX),
     };
-    paid.store(world, &sender)?;
+    paid.store_at(world, path)?;
     pay(world, site.miner, claims.fee)?;
     let context = CallContext {
-        caller: claims.sender,
+        caller: &sender,
         height: site.height,
         timestamp: site.timestamp,
     };
@@ -110,8 +111,8 @@ fn pay(world: &mut dyn World, to: Address, amount: Credits) -> Result<(), WorldE
     if amount == Credits::ZERO {
         return Ok(());
     }
-    let owner = to.to_string();
-    let mut account = Account::load(world, &owner)?;
+    let path = Account::path(&to.to_string());
+    let mut account = Account::load_at(world, &path)?;
     account.balance = account.balance.checked_add(amount).unwrap_or(Credits::MAX);
-    account.store(world, &owner)
+    account.store_at(world, path)
 }

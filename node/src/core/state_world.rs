@@ -1,8 +1,9 @@
 //! The ledger's state as contracts see it, with the changes of one block on top.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use lyceum_protocol::BlockHash;
 use lyceum_storage::{LedgerView, SeededState, StateChanges, StoreError};
@@ -13,8 +14,10 @@ type Map<V> = HashMap<String, V, SeededState>;
 /// A block's changes over a view of the ledger.
 pub struct StateWorld<'v> {
     view: &'v LedgerView<'v>,
-    /// By `CONTRACT/RECORD/`, which is what is counted, then by path.
-    changes: Map<Map<Change>>,
+    /// By path.
+    changes: Map<Change>,
+    /// The changed paths by `CONTRACT/RECORD/`, which is what is counted: few blocks count anything.
+    prefixes: OnceCell<Map<Vec<String>>>,
     /// Whether a definition is among the changes.
     has_new_definitions: bool,
     /// The hashes of definitions as the view has them: every call asks.
@@ -33,6 +36,7 @@ impl<'v> StateWorld<'v> {
         Self {
             view,
             changes: Map::default(),
+            prefixes: OnceCell::new(),
             has_new_definitions: false,
             definitions: RefCell::default(),
         }
@@ -40,30 +44,35 @@ impl<'v> StateWorld<'v> {
 
     /// The changed records, in canonical JSON. A record that was put and deleted again is among them, as deleted.
     pub fn into_changes(self) -> StateChanges {
-        let changes = self.changes.into_values().flatten();
+        let changes = self.changes.into_iter();
         changes.map(|(path, change)| (path, change.now)).collect()
     }
 
-    fn changed(&self, path: &str) -> Option<&Change> {
-        self.changes.get(prefix(path))?.get(path)
-    }
-
-    fn change(&mut self, path: &str, now: Option<String>) {
-        let prefix = prefix(path);
-        if !self.changes.contains_key(prefix) {
-            self.changes.insert(prefix.to_owned(), Map::default());
-        }
-        let Some(changes) = self.changes.get_mut(prefix) else {
-            return;
-        };
-        match changes.get_mut(path) {
-            Some(change) => change.now = now,
-            None => {
-                let existed = Cell::new(None);
-                changes.insert(path.to_owned(), Change { existed, now });
+    fn change(&mut self, path: String, now: Option<String>) {
+        match self.changes.entry(path) {
+            Entry::Occupied(mut change) => change.get_mut().now = now,
+            Entry::Vacant(place) => {
+                let path = place.key();
                 self.has_new_definitions |= path.starts_with(DEFINITIONS);
+                if let Some(prefixes) = self.prefixes.get_mut() {
+                    index(prefixes, path);
+                }
+                let existed = Cell::new(None);
+                place.insert(Change { existed, now });
             }
         }
+    }
+
+    /// The changed paths with that prefix.
+    fn changed_below(&self, prefix: &str) -> &[String] {
+        let prefixes = self.prefixes.get_or_init(|| {
+            let mut prefixes = Map::default();
+            for path in self.changes.keys() {
+                index(&mut prefixes, path);
+            }
+            prefixes
+        });
+        prefixes.get(prefix).map_or(&[], Vec::as_slice)
     }
 
     /// Does the view have this record?
@@ -74,6 +83,15 @@ impl<'v> StateWorld<'v> {
         let existed = self.view.has_record(path).map_err(failed)?;
         change.existed.set(Some(existed));
         Ok(existed)
+    }
+}
+
+fn index(prefixes: &mut Map<Vec<String>>, path: &str) {
+    match prefixes.get_mut(prefix(path)) {
+        Some(paths) => paths.push(path.to_owned()),
+        None => {
+            prefixes.insert(prefix(path).to_owned(), vec![path.to_owned()]);
+        }
     }
 }
 
@@ -94,7 +112,7 @@ fn hash(record: &str) -> [u8; 32] {
 
 impl World for StateWorld<'_> {
     fn text(&self, path: &str) -> Result<Option<Cow<'_, str>>, WorldError> {
-        if let Some(change) = self.changed(path) {
+        if let Some(change) = self.changes.get(path) {
             return Ok(change.now.as_deref().map(Cow::Borrowed));
         }
         let record = self.view.record(path).map_err(failed)?;
@@ -102,7 +120,7 @@ impl World for StateWorld<'_> {
     }
 
     fn exists(&self, path: &str) -> Result<bool, WorldError> {
-        match self.changed(path) {
+        match self.changes.get(path) {
             Some(change) => Ok(change.now.is_some()),
             None => self.view.has_record(path).map_err(failed),
         }
@@ -110,26 +128,27 @@ impl World for StateWorld<'_> {
 
     fn count(&self, prefix: &str) -> Result<u64, WorldError> {
         let mut count = self.view.count(prefix).map_err(failed)?;
-        for (path, change) in self.changes.get(prefix).into_iter().flatten() {
+        for path in self.changed_below(prefix) {
+            let change = &self.changes[path];
             let existed = self.existed(path, change)?;
             count = count + u64::from(change.now.is_some()) - u64::from(existed);
         }
         Ok(count)
     }
 
-    fn put(&mut self, path: &str, record: String) -> Result<(), WorldError> {
+    fn put(&mut self, path: String, record: String) -> Result<(), WorldError> {
         self.change(path, Some(record));
         Ok(())
     }
 
     fn delete(&mut self, path: &str) -> Result<(), WorldError> {
-        self.change(path, None);
+        self.change(path.to_owned(), None);
         Ok(())
     }
 
     fn definition_hash(&self, contract: &str) -> Result<Option<[u8; 32]>, WorldError> {
         if self.has_new_definitions
-            && let Some(change) = self.changed(&definition_path(contract))
+            && let Some(change) = self.changes.get(&definition_path(contract))
         {
             return Ok(change.now.as_deref().map(hash));
         }

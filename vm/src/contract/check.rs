@@ -93,8 +93,10 @@ fn layout(definition: &ast::Definition, record: &ast::RecordType) -> Result<Layo
             ));
         }
     }
+    let contract = record.of.as_ref().unwrap_or(&definition.name);
     Ok(Layout {
-        contract: record.of.clone().unwrap_or_else(|| definition.name.clone()),
+        contract: contract.clone(),
+        prefix: format!("{contract}/{}/", record.name),
         name: record.name.clone(),
         key: record.key.clone(),
         fields,

@@ -1,6 +1,6 @@
 //! Definition → compiled contract.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,6 +11,7 @@ use super::draft::Draft;
 use super::error::{DefinitionError, child};
 use super::tree::{Action, Contract, Event, Kind, Layout, Param};
 use super::{check, lower, parse};
+use crate::values::Literals;
 use crate::{Code, Modulus};
 
 /// A contract whose actions are translated; immutable, and shared by all calls.
@@ -28,8 +29,7 @@ pub struct CompiledAction {
     pub(crate) params: Vec<Param>,
     /// Kind and address of each local; the first are caller, height, timestamp and open.
     pub(crate) locals: Vec<(Kind, i64)>,
-    pub(crate) literals: Vec<Arc<str>>,
-    pub(crate) literal_handles: HashMap<Arc<str>, i64>,
+    pub(crate) literals: Literals,
     pub(crate) reasons: Vec<String>,
     pub(crate) events: Vec<Event>,
     /// N of the domain `paillier`; `None` for `open`.
@@ -126,11 +126,6 @@ fn compile_action(
             format!("at most {ACTION_CELLS_MAX}"),
         )
     })?;
-    let literals: Vec<Arc<str>> = action
-        .literals
-        .iter()
-        .map(|text| text.as_str().into())
-        .collect();
     Ok(CompiledAction {
         contract: name.clone(),
         layouts: layouts.clone(),
@@ -141,11 +136,7 @@ fn compile_action(
             .map(|local| local.kind)
             .zip(addresses)
             .collect(),
-        literal_handles: (1..)
-            .zip(&literals)
-            .map(|(handle, text)| (text.clone(), handle))
-            .collect(),
-        literals,
+        literals: Literals::new(action.literals.iter().map(String::as_str)),
         reasons: action.reasons.clone(),
         events: action.events.clone(),
         modulus: action.key.map(|key| contract.keys[key].modulus.clone()),

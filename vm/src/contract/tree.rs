@@ -49,6 +49,8 @@ impl Kind {
 pub(crate) struct Layout {
     pub(crate) contract: String,
     pub(crate) name: String,
+    /// What the paths of its records begin with: `CONTRACT/RECORD/`.
+    pub(crate) prefix: String,
     /// Positions of the key's parts in `fields`, in the order of the key.
     pub(crate) key: Vec<usize>,
     /// In the order of their names.
@@ -60,6 +62,11 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// The names of the fields, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(name, _)| name.as_str())
+    }
+
     /// The kinds of the key's parts.
     pub(crate) fn key_kinds(&self) -> impl Iterator<Item = Kind> {
         self.key.iter().map(|field| self.fields[*field].1)

@@ -81,7 +81,7 @@ fn votes_are_tallied_without_being_read() {
         "the poll is closed"
     );
     let receipt = chain.ok(json!({"action": "tally", "poll": "Q1"}));
-    let data = &receipt.events[0].data;
+    let data = &receipt.events[0].data();
     assert_eq!((decrypt(&data["yes"]), &data["voters"]), (2, &json!(3)));
     assert_eq!(decrypt(&data["balance"]), 1, "2 × yes − voters");
 }
@@ -252,7 +252,7 @@ fn open_integers_stand_for_their_encryption() {
         let ciphertext = encrypt(x.unsigned_abs(), 12345);
         let receipt = chain.ok(json!({"action": "a", "x": ciphertext, "n": n}));
         let got: Vec<_> = receipt.events[0]
-            .data
+            .data()
             .as_object()
             .unwrap()
             .values()

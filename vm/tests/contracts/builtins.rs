@@ -216,7 +216,7 @@ fn certificates_change_hands_and_are_revoked() {
     chain.by(STUDENT).ok(register("S1"));
     let generate = json!({"action": "generate_nft", "nft": {"id": "N1", "student": "S1", "metadata": {"grade": [1, null]}}});
     let receipt = chain.by(TEACHER).ok(generate.clone());
-    assert_eq!(receipt.events[0].data, json!({"id": "N1", "owner": "S1"}));
+    assert_eq!(receipt.events[0].data(), json!({"id": "N1", "owner": "S1"}));
     assert_eq!(
         chain.record("learning/nft/N1")["metadata"],
         json!({"grade": [1, null]})

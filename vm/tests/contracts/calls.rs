@@ -42,7 +42,7 @@ fn parameters_have_their_types() {
     let receipt = chain.ok(call(good.clone()));
     let mut data = good.clone();
     data.as_object_mut().unwrap().remove("r");
-    assert_eq!(receipt.events[0].data, data);
+    assert_eq!(receipt.events[0].data(), data);
     let zero = json!({"id": "new", "n": 0, "owner": "", "more": null, "on": false});
     assert_eq!(chain.record("c/item/new"), zero, "fields left out are zero");
 
@@ -156,12 +156,12 @@ fn two_names_of_one_record_are_one_record() {
     );
     let receipt = one.ok(call(json!({"k": "a"})));
     assert_eq!(
-        receipt.events[0].data,
+        receipt.events[0].data(),
         json!({"x": 22, "y": 22, "on": true, "got": 22})
     );
     let receipt = one.ok(call(json!({"k": "b"})));
     assert_eq!(
-        receipt.events[0].data,
+        receipt.events[0].data(),
         json!({"x": 11, "y": 22, "on": true, "got": 11})
     );
 }
@@ -183,7 +183,7 @@ fn put_get_delete_and_count_see_each_other() {
     );
     let receipt = chain.ok(call(json!({})));
     assert_eq!(
-        receipt.events[0].data,
+        receipt.events[0].data(),
         json!({"a": 50, "c": 4, "b": false, "after_put": 3, "after_delete": 2})
     );
     assert_eq!(chain.record("c/item/b"), Value::Null);
@@ -232,7 +232,7 @@ fn loops_count_and_reload() {
     for (n, sum, last) in [(5, 10, 16), (0, 0, 16), (-7, 0, 16), (1, 0, 19)] {
         let receipt = chain.ok(call(json!({"n": n})));
         assert_eq!(
-            receipt.events[0].data,
+            receipt.events[0].data(),
             json!({"sum": sum, "n": last}),
             "n {n}"
         );
@@ -262,7 +262,7 @@ fn contracts_move_credits() {
         .unwrap();
     let you = wallet(2).to_string();
     let receipt = chain.ok(call(json!({"to": you, "in": 30, "out": 20})));
-    assert_eq!(receipt.events[0].data, json!({"was": 100, "is": 70}));
+    assert_eq!(receipt.events[0].data(), json!({"was": 100, "is": 70}));
     assert_eq!(
         chain.record(&format!("credits/account/{me}")),
         json!({"balance": 70, "seq": 9})

@@ -73,8 +73,9 @@ impl Chain {
     }
 
     pub(crate) fn execute(&mut self, body: &TxBody) -> Receipt {
+        let caller = self.caller.to_string();
         let context = CallContext {
-            caller: self.caller,
+            caller: &caller,
             height: Height::new(self.height).unwrap(),
             timestamp: Timestamp::new(1_800_000_000_000).unwrap(),
         };

@@ -266,7 +266,9 @@ fn an_action_finds_its_contract() {
         json!({"contract": "two", "actions": {"both": {"do": []}}}),
     ]);
     assert_eq!(
-        chain.ok(json!({"action": "only"})).events[0].contract,
+        chain.ok(json!({"action": "only"})).events[0]
+            .contract
+            .as_ref(),
         "one"
     );
     assert_eq!(
@@ -319,9 +321,9 @@ fn a_fork_with_another_contract_of_the_name_gets_its_own_translation() {
     let of = |value: i64| json!({"contract": "c", "actions": {"f": {"do": [{"emit": ["e", {"value": value}]}]}}});
     let mut chain = Chain::of(&[of(1)]);
     let call = || json!({"action": "f", "contract": "c"});
-    assert_eq!(chain.ok(call()).events[0].data["value"], 1);
+    assert_eq!(chain.ok(call()).events[0].data()["value"], 1);
     let mut fork = MemoryWorld::new();
     fork.store("contracts/definition/c", of(2)).unwrap();
     chain.world = fork;
-    assert_eq!(chain.ok(call()).events[0].data["value"], 2);
+    assert_eq!(chain.ok(call()).events[0].data()["value"], 2);
 }

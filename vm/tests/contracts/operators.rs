@@ -100,7 +100,7 @@ fn outcome(chain: &mut Chain, action: usize, a: i64, b: i64) -> Result<Value, St
     let receipt = chain.actions(&json!([{"action": format!("f{action}"), "a": a, "b": b}]));
     match receipt.error() {
         Some(error) => Err(error),
-        None => Ok(receipt.events[0].data["value"].clone()),
+        None => Ok(receipt.events[0].data()["value"].clone()),
     }
 }
 

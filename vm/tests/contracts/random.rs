@@ -396,7 +396,7 @@ fn agree(numbers: Vec<u32>) -> bool {
             let events: Vec<_> = receipt
                 .events
                 .iter()
-                .map(|e| json!({"event": e.event, "data": e.data}))
+                .map(|e| json!({"event": e.event, "data": e.data()}))
                 .collect();
             assert_eq!(events, want_events, "{definition}");
             true

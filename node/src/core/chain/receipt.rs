@@ -17,7 +17,7 @@ pub(super) fn encode_receipt(receipt: &Receipt) -> Vec<u8> {
     out.push_str(",\"events\":[");
     for (i, event) in receipt.events.iter().enumerate() {
         out.push_str(if i > 0 { ",{\"data\":" } else { "{\"data\":" });
-        json::write_canonical(&event.data, &mut out);
+        out.push_str(&event.text);
         out.push_str(",\"event\":");
         json::write_text(&event.event, &mut out);
         out.push('}');
