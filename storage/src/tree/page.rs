@@ -56,6 +56,13 @@ impl PagePath {
         child
     }
 
+    /// The slot of the page above that it is below.
+    pub(crate) fn own_slot(&self) -> usize {
+        let half_bytes = &self.0[1..];
+        let last = self.depth() - 1;
+        half_byte(half_bytes, last)
+    }
+
     /// The database key: the depth, then the half bytes, the last byte padded with zero. So the few upper pages, which every block touches, are
     /// neighbours.
     pub(crate) fn key(&self) -> &[u8] {
@@ -63,7 +70,7 @@ impl PagePath {
     }
 }
 
-fn half_byte(key: &Key, at: usize) -> usize {
+fn half_byte(key: &[u8], at: usize) -> usize {
     let byte = key[at / 2];
     usize::from(if at.is_multiple_of(2) {
         byte >> 4
@@ -231,10 +238,10 @@ impl Page {
         (self.shape, self.inners) = (shape, inners);
     }
 
-    /// Where the hash of a node of `inners` stands.
+    /// Where the hash of a node of `inners` stands: counted from the end.
     fn hash_place(&self, at: usize) -> std::ops::Range<usize> {
-        let before = (self.inners & ((1 << at) - 1)).count_ones() as usize;
-        let start = self.shape.value_len() + HASH_BYTES * before;
+        let from_end = (self.inners >> at).count_ones() as usize;
+        let start = self.bytes.len() - HASH_BYTES * from_end;
         start..start + HASH_BYTES
     }
 

@@ -1,5 +1,5 @@
 use super::page::HEIGHTS;
-use super::{KeyChanges, Node, Page, PagePath, Pages};
+use super::{KeyChanges, Node, PAGE_SLOTS, Page, PagePath, Pages};
 use crate::error::StoreError;
 
 /// How many pages are hashed together: enough to work on several at once, and few enough to stay in the nearest cache.
@@ -19,18 +19,39 @@ struct Touched<'c> {
 
 /// Applies some changes; the root after them.
 ///
-/// Pages are opened from the top down and hashed from the bottom up, those of one depth together: no hash of a depth is of another, so the
-/// processor works on several at once, as it fetches several pages from memory.
+/// What is below each slot of the top page is done by itself: so little memory is needed at once that it is used again and again.
 pub(crate) fn update(pages: &mut impl Pages, changes: &KeyChanges) -> Result<[u8; 32], StoreError> {
-    let mut depths = vec![vec![Touched {
-        path: PagePath::TOP,
-        page: pages.take(&PagePath::TOP)?,
+    let path = PagePath::TOP;
+    let mut top = Touched {
+        path,
+        page: pages.take(&path)?,
         parent: 0,
         is_old: true,
         changes,
-    }]];
+    };
+    let mut below = Vec::with_capacity(PAGE_SLOTS);
+    top.open(pages, 0, &mut below)?;
+    for touched in below {
+        update_below(pages, touched, &mut top.page)?;
+    }
+    fold(std::slice::from_mut(&mut top));
+    let root = top.page.top().hash();
+    pages.store(path, top.page.is_used().then_some(top.page));
+    Ok(root)
+}
+
+/// Applies the changes of a page and of all below it, and that to its slot in the page above.
+///
+/// Pages are opened from the top down and hashed from the bottom up, those of one depth together: no hash of a depth is of another, so the
+/// processor works on several at once, as it fetches several pages from memory.
+fn update_below(
+    pages: &mut impl Pages,
+    touched: Touched<'_>,
+    above: &mut Page,
+) -> Result<(), StoreError> {
+    let mut depths = vec![vec![touched]];
     while let Some(deepest) = depths.last_mut() {
-        let mut below = Vec::with_capacity(deepest.len());
+        let mut below = Vec::with_capacity(2 * deepest.len());
         for (index, touched) in deepest.iter_mut().enumerate() {
             touched.open(pages, index, &mut below)?;
         }
@@ -39,32 +60,27 @@ pub(crate) fn update(pages: &mut impl Pages, changes: &KeyChanges) -> Result<[u8
         }
         depths.push(below);
     }
-    let mut root = Node::Empty;
     while let Some(mut deepest) = depths.pop() {
-        for some in deepest.chunks_mut(FOLDED_TOGETHER) {
-            for height in HEIGHTS {
-                some.iter_mut()
-                    .for_each(|touched| touched.page.fold_at(height));
-            }
-        }
+        fold(&mut deepest);
         for touched in deepest {
-            root = touched.page.top();
-            let is_kept = match depths.last_mut() {
-                Some(above) => {
-                    let parent = &mut above[touched.parent];
-                    let slot = parent.path.slot(&touched.changes[0].0);
-                    parent.page.set(slot, &root);
-                    matches!(root, Node::Inner(_))
-                }
-                None => touched.page.is_used(),
-            };
-            // A page that was not there before and is not needed now was never written.
-            if is_kept || touched.is_old {
-                pages.store(touched.path, is_kept.then_some(touched.page));
+            let parent = depths
+                .last_mut()
+                .map(|parents| &mut parents[touched.parent].page);
+            touched.close(pages, parent.unwrap_or(&mut *above));
+        }
+    }
+    Ok(())
+}
+
+/// Hashes what changed of some pages of one depth.
+fn fold(touched: &mut [Touched<'_>]) {
+    for some in touched.chunks_mut(FOLDED_TOGETHER) {
+        for height in HEIGHTS {
+            for touched in &mut *some {
+                touched.page.fold_at(height);
             }
         }
     }
-    Ok(root.hash())
 }
 
 impl<'c> Touched<'c> {
@@ -104,6 +120,17 @@ impl<'c> Touched<'c> {
             });
         }
         Ok(())
+    }
+
+    /// Puts what the folded page comes to into its slot, and keeps it if it has to be.
+    fn close(self, pages: &mut impl Pages, parent: &mut Page) {
+        let folded = self.page.top();
+        parent.set(self.path.own_slot(), &folded);
+        let is_kept = matches!(folded, Node::Inner(_));
+        // A page that was not there before and is not needed now was never written.
+        if is_kept || self.is_old {
+            pages.store(self.path, is_kept.then_some(self.page));
+        }
     }
 }
 
