@@ -242,7 +242,7 @@ pub struct Settings {
         env = "LYCEUM_WRITE_BUFFER_MIB",
         help_heading = "Ledger",
         value_name = "MIB",
-        default_value = "64"
+        default_value = "48"
     )]
     pub write_buffer_mib: NonZeroUsize,
     /// How many of the last blocks can be undone

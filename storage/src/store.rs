@@ -82,7 +82,7 @@ impl Default for Options {
             cache_bytes: 64 << 20,
             tree_cache_bytes: 256 << 20,
             record_cache_bytes: 64 << 20,
-            write_buffer_bytes: 64 << 20,
+            write_buffer_bytes: 48 << 20,
             batch_bytes: 16 << 20,
             reorg_depth_max: 1_024,
             open_files_max: 256,

@@ -18,7 +18,7 @@ use lyceum_node::torrent::{FetchView, TorrentView};
 use lyceum_protocol::{
     Address, ChainSpec, Height, SegmentIndex, Seq, Timestamp, TxId, check_transaction,
 };
-use lyceum_storage::Reader;
+use lyceum_storage::{Durability, Reader};
 use lyceum_vm::Account;
 use serde_json::Value;
 use tokio::runtime::Runtime;

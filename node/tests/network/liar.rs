@@ -12,6 +12,7 @@ use lyceum_node::network::{
     Network, NetworkCommand, NetworkConfig, NetworkEvent, RequestId, Timing, Topic,
 };
 use lyceum_protocol::{BlockClaims, BlockHash, BlockLine, ChainSpec, Height, SegmentIndex};
+use lyceum_storage::Durability;
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
