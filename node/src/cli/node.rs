@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{ArgMatches, Args};
@@ -21,6 +22,8 @@ use crate::logging;
 use crate::miner::MinerConfig;
 use crate::wallet_file::{PassphraseSource, load_key};
 
+/// How long tasks that are given up may take to let go of what they hold.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// The exit status after a second Ctrl-C, as shells give it to a program that a signal ended.
 const EXIT_INTERRUPTED: i32 = 130;
 /// The wallet that a miner without one is given, in the data folder.
@@ -73,8 +76,8 @@ impl NodeCommand {
             .build()
             .context("the async runtime can't start")?;
         let ended = runtime.block_on(run(config, bar));
-        // What is left are reads that nobody waits for.
-        runtime.shutdown_background();
+        // What is left are reads that nobody waits for; the last of them to let go of the ledger closes it, which it can't once the process ends.
+        runtime.shutdown_timeout(SHUTDOWN_MAX);
         ended
     }
 }
@@ -104,7 +107,8 @@ async fn run(config: NodeConfig, bar: Option<indicatif::ProgressBar>) -> anyhow:
     progress.abort();
     tokio::spawn(async move {
         signals.next().await;
-        std::process::exit(EXIT_INTERRUPTED);
+        // Without the clean-up of a usual exit, which would take the database from under threads that work on it.
+        signal_hook::low_level::exit(EXIT_INTERRUPTED);
     });
     Ok(node.stop().await?)
 }
