@@ -33,7 +33,7 @@ pub(crate) enum ChainCommand {
         /// The file to write; - is standard output
         file: PathBuf,
     },
-    /// Read blocks from a file, checking everything; what was good before an error is kept
+    /// Read blocks from a file, checking everything; what was good before an error is kept, and if it is killed, it goes on from there when run again
     Import {
         #[command(flatten)]
         place: Place,
