@@ -84,7 +84,7 @@ fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
             batch.connect(made.block()).unwrap();
         }
         at = end;
-        // Each kind comes after each other.
+        // Unlogged ones most often: before those that the log has, and after them.
         let durability = match at % 5 {
             0 => Durability::Synced,
             1 => Durability::Buffered,
