@@ -9,12 +9,12 @@ mod chains;
 
 use std::convert::Infallible;
 use std::fs::{self, File};
-use std::io::{BufReader, Write as _};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use chains::{Shape, school, shelf, spec};
+use chains::{large_school, school, spec};
 use lyceum_node::core::{Chain, LineRuns, LinesError, RUN_BYTES, RUNS_BYTES_MAX};
 use lyceum_protocol::{
     BatchSeed, ChainSpec, SignedMessage, Timestamp, Transaction, decode_block, verify_batch,
@@ -34,12 +34,14 @@ const STATE_TRANSACTIONS: usize = 20_000;
 const SETTLE: Duration = Duration::from_millis(300);
 /// As `lyceum chain import` has it.
 const DURABILITY: Durability = Durability::Unlogged;
-/// Tells a process that it is to import: the shape of the chain.
+/// Tells a process that it is to import: how many of the lines are not counted.
 const CHILD: &str = "LYCEUM_BENCH_IMPORT";
+/// Tells it the folder of the lines, where it makes its own.
+const FOLDER: &str = "LYCEUM_BENCH_FOLDER";
 
 fn main() {
-    if let Ok(shape) = std::env::var(CHILD) {
-        return child(Shape::named(&shape));
+    if let Ok(untimed) = std::env::var(CHILD) {
+        return child(untimed.parse().expect("a number"));
     }
     let count = std::env::var("LYCEUM_BENCH_TRANSACTIONS").ok();
     let count = count.map_or(100_000, |count| {
@@ -53,7 +55,7 @@ fn main() {
 }
 
 fn bench_import(folder: &Path, count: usize) {
-    let spec = spec(Shape::School);
+    let spec = spec();
     let started = Instant::now();
     let lines = school(&spec, count);
     let bytes: usize = lines.iter().map(String::len).sum();
@@ -66,7 +68,7 @@ fn bench_import(folder: &Path, count: usize) {
     let each = |seconds: f64| seconds * 1e6 / count as f64;
     let (verify, imported) = median_round(|| {
         let verified = verify(&spec, &lines);
-        let imported = import(folder, Shape::School, &lines, 0);
+        let imported = import(folder, &lines, 0);
         let ratio = verified.seconds / imported.took.seconds;
         (ratio, (verified, imported))
     });
@@ -95,11 +97,11 @@ fn bench_import(folder: &Path, count: usize) {
 }
 
 fn bench_states(folder: &Path) {
-    let spec = spec(Shape::Shelf);
-    let chains = STATES.map(|records| shelf(&spec, records, STATE_TRANSACTIONS));
+    let spec = spec();
+    let chains = STATES.map(|records| large_school(&spec, records, STATE_TRANSACTIONS));
     let rates = median_round(|| {
         let rates = chains.each_ref().map(|(lines, filled)| {
-            let imported = import(folder, Shape::Shelf, lines, *filled);
+            let imported = import(folder, lines, *filled);
             let rate = STATE_TRANSACTIONS as f64 / imported.took.seconds;
             (rate, imported)
         });
@@ -178,7 +180,7 @@ struct Imported {
 }
 
 /// Imports a chain in another process; the first `untimed` lines are not counted.
-fn import(folder: &Path, shape: Shape, lines: &[String], untimed: usize) -> Imported {
+fn import(folder: &Path, lines: &[String], untimed: usize) -> Imported {
     let file = folder.join("lines");
     let mut out = File::create(&file).expect("a file");
     for line in lines {
@@ -186,10 +188,7 @@ fn import(folder: &Path, shape: Shape, lines: &[String], untimed: usize) -> Impo
     }
     let program = std::env::current_exe().expect("this program");
     let mut command = Command::new(program);
-    command.env(CHILD, shape.name());
-    command
-        .env("LYCEUM_BENCH_FOLDER", folder)
-        .env("LYCEUM_BENCH_UNTIMED", untimed.to_string());
+    command.env(CHILD, untimed.to_string()).env(FOLDER, folder);
     let output = command.output().expect("it runs");
     assert!(
         output.status.success(),
@@ -211,20 +210,16 @@ fn import(folder: &Path, shape: Shape, lines: &[String], untimed: usize) -> Impo
 }
 
 /// The other process: imports the lines, seals, closes, and prints what that took and the peak of its memory.
-fn child(shape: Shape) {
-    let variable = |name: &str| std::env::var(name).expect("the parent gives it");
-    let folder = Path::new(&variable("LYCEUM_BENCH_FOLDER")).to_owned();
-    let untimed: usize = variable("LYCEUM_BENCH_UNTIMED").parse().expect("a number");
-    let spec = spec(shape);
+fn child(untimed: usize) {
+    let folder = std::env::var_os(FOLDER).expect("the parent gives it");
+    let folder = Path::new(&folder);
+    let spec = spec();
     let mut chain = chains::open(&spec, |spec, genesis| {
         Store::open(&folder.join("data"), spec, genesis, &Options::default())
     });
     let text = BufReader::new(File::open(folder.join("lines")).expect("the lines"));
     let mut runs = LineRuns::new(text, spec.max_block_bytes as usize);
-    for _ in 0..untimed {
-        let line = runs.next_line().expect("readable").expect("a line");
-        chain.import(&line, Timestamp::MAX).expect("a good block");
-    }
+    import_untimed(&mut chain, &mut runs, untimed);
     settle();
     let before = threads_seconds();
     let took = Took::of(|| import_rest(&mut chain, runs).expect("a good chain"));
@@ -241,6 +236,32 @@ fn child(shape: Shape) {
         "{seconds} {cpu_seconds} {checks} {executes} {roots} {flushes} {compacts} {}",
         peak_mib()
     );
+}
+
+/// Imports the lines that are not counted. The last one as at the tip: before it is logged, all that came before is written to tables, so that what
+/// is counted does not pay for that, wherever it ended.
+fn import_untimed(chain: &mut Chain, lines: &mut LineRuns<impl BufRead>, untimed: usize) {
+    let mut run = Vec::new();
+    for left in (0..untimed).rev() {
+        let line = lines.next_line().expect("readable").expect("a line");
+        if left == 0 {
+            import_run(chain, &run);
+            chain.import(&line, Timestamp::MAX).expect("a good block");
+            return;
+        }
+        run.push(line);
+        if run.iter().map(String::len).sum::<usize>() >= RUN_BYTES {
+            import_run(chain, &run);
+            run.clear();
+        }
+    }
+}
+
+fn import_run(chain: &mut Chain, lines: &[String]) {
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let run = chain.import_run(&lines, Timestamp::MAX, DURABILITY);
+    assert!(run.error.is_none(), "{:?}", run.error);
+    chain.seal_ready(DURABILITY).expect("sealed");
 }
 
 /// Waits until RocksDB has compacted what came before, so that only what is timed is counted.

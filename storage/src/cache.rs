@@ -28,6 +28,12 @@ impl Bytes for Box<[u8]> {
     }
 }
 
+impl Bytes for PagePath {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
 impl Bytes for Page {
     fn bytes(&self) -> usize {
         allocated(Page::bytes(self))
@@ -40,35 +46,47 @@ impl<V: Bytes> Bytes for Option<V> {
     }
 }
 
-/// Values as of the last commit, by key; those that were not asked for in a while go.
+/// When there is no room, such a part of it is made free at once: each time it is looked for from the start of a map.
+const EVICTED_PART: usize = 16;
+/// When no more than such a part of a map is left, the rest goes, too.
+const SPARSE_PART: usize = 8;
+
+/// Values as of the last commit, by key. Where there is no room for more, some go that were not asked for in a while.
 struct Recent<K, V> {
     recent: HashMap<K, V, SeededState>,
-    /// What was recent before; it goes when `recent` has half of the bound.
+    /// What was recent before, and was not asked for since. Of an entry of both maps `recent` has the one that is right: when that comes here, what was
+    /// here is gone.
     older: HashMap<K, V, SeededState>,
+    /// Of the keys and values, beside their places.
     recent_bytes: usize,
+    older_bytes: usize,
     bytes_max: usize,
 }
 
-impl<K: Hash + Eq, V: Bytes> Recent<K, V> {
-    /// What an entry takes up beside the bytes of its key and value: its place in a map that is between 7/16 and 7/8 full.
-    const ENTRY_BYTES: usize = size_of::<(K, V)>() * 3 / 2;
-
+impl<K: Hash + Eq + Bytes, V: Bytes> Recent<K, V> {
     fn new(bytes_max: usize) -> Self {
         Self {
             recent: HashMap::default(),
             older: HashMap::default(),
             recent_bytes: 0,
+            older_bytes: 0,
             bytes_max,
         }
     }
 
+    /// What all of it takes up.
+    fn bytes(&self) -> usize {
+        let contents = self.recent_bytes + self.older_bytes;
+        contents + Self::place_bytes(&self.recent) + Self::place_bytes(&self.older)
+    }
+
+    /// What a map takes up: it is at most 7/8 full.
+    fn place_bytes(map: &HashMap<K, V, SeededState>) -> usize {
+        map.capacity() / 7 * 8 * size_of::<(K, V)>()
+    }
+
     /// What `read` makes of the value, if it is known; it is recent again.
-    fn find<Q: Hash + Eq + ?Sized, R>(
-        &mut self,
-        key: &Q,
-        key_bytes: usize,
-        read: impl FnOnce(&V) -> R,
-    ) -> Option<R>
+    fn find<Q: Hash + Eq + ?Sized, R>(&mut self, key: &Q, read: impl FnOnce(&V) -> R) -> Option<R>
     where
         K: Borrow<Q>,
     {
@@ -77,31 +95,56 @@ impl<K: Hash + Eq, V: Bytes> Recent<K, V> {
         }
         let (own, value) = self.older.remove_entry(key)?;
         let found = read(&value);
-        self.keep(own, key_bytes, value);
+        self.older_bytes -= own.bytes() + value.bytes();
+        self.keep(own, value);
         Some(found)
     }
 
-    /// Gives the value out of the cache, if it is known.
-    fn take(&mut self, key: &K, key_bytes: usize) -> Option<V> {
-        if let Some(value) = self.recent.remove(key) {
-            self.recent_bytes -= value.bytes() + key_bytes + Self::ENTRY_BYTES;
-            return Some(value);
-        }
-        self.older.remove(key)
+    /// Gives the value out of the cache, if it is known. Whoever takes a value before each [`Recent::keep`] never has it in both maps.
+    fn take(&mut self, key: &K) -> Option<V> {
+        let (value, bytes) = match self.recent.remove(key) {
+            Some(value) => (value, &mut self.recent_bytes),
+            None => (self.older.remove(key)?, &mut self.older_bytes),
+        };
+        *bytes -= key.bytes() + value.bytes();
+        Some(value)
     }
 
-    fn keep(&mut self, key: K, key_bytes: usize, value: V) {
+    fn keep(&mut self, key: K, value: V) {
+        let key_bytes = key.bytes();
         self.recent_bytes += value.bytes();
         match self.recent.insert(key, value) {
             Some(before) => self.recent_bytes -= before.bytes(),
-            None => self.recent_bytes += key_bytes + Self::ENTRY_BYTES,
+            None => self.recent_bytes += key_bytes,
         }
-        if self.recent_bytes > self.bytes_max / 2 {
+        while self.bytes() > self.bytes_max {
+            self.evict();
+        }
+    }
+
+    /// Forgets what is older, or some of it while that is more than what is recent.
+    fn evict(&mut self) {
+        if self.recent_bytes >= self.older_bytes {
             // The next ones will be about as many.
-            let recent =
-                HashMap::with_capacity_and_hasher(self.recent.len(), SeededState::default());
+            let places = self.recent.len();
+            let recent = HashMap::with_capacity_and_hasher(places, SeededState::default());
             self.older = std::mem::replace(&mut self.recent, recent);
-            self.recent_bytes = 0;
+            self.older_bytes = std::mem::take(&mut self.recent_bytes);
+            return;
+        }
+        let mut wanted = self.bytes_max / EVICTED_PART;
+        for (key, value) in self.older.extract_if(|_, _| true) {
+            let bytes = key.bytes() + value.bytes();
+            self.older_bytes -= bytes;
+            wanted = wanted.saturating_sub(bytes + size_of::<(K, V)>());
+            if wanted == 0 {
+                break;
+            }
+        }
+        // Few of many are not worth their places.
+        if self.older.len() < self.older.capacity() / SPARSE_PART {
+            self.older = HashMap::default();
+            self.older_bytes = 0;
         }
     }
 
@@ -152,14 +195,14 @@ impl PageCache {
 
     /// Gives a page out, to be changed: it comes back by [`PageCache::keep`], or is read anew the next time.
     pub(crate) fn take(&mut self, path: &PagePath) -> Option<Page> {
-        self.recent.take(path, 0)
+        self.recent.take(path)
     }
 
     /// Keeps a page that is committed, or forgets one that is no more.
     pub(crate) fn keep(&mut self, path: PagePath, page: Option<Page>) {
         match page {
-            Some(page) => self.recent.keep(path, 0, page),
-            None => drop(self.recent.take(&path, 0)),
+            Some(page) => self.recent.keep(path, page),
+            None => drop(self.recent.take(&path)),
         }
     }
 
@@ -191,13 +234,12 @@ impl ValueCache {
     /// A value, if it is known, or known to be missing.
     pub(crate) fn value(&mut self, family: Family, key: &[u8]) -> Option<Option<Vec<u8>>> {
         let read = |value: &Option<Box<[u8]>>| value.as_ref().map(|value| value.to_vec());
-        self.family(family)?.find(key, allocated(key.len()), read)
+        self.family(family)?.find(key, read)
     }
 
     pub(crate) fn keep(&mut self, family: Family, key: Vec<u8>, value: Option<Vec<u8>>) {
         if let Some(recent) = self.family(family) {
-            let key_bytes = allocated(key.len());
-            recent.keep(key.into(), key_bytes, value.map(Vec::into_boxed_slice));
+            recent.keep(key.into(), value.map(Vec::into_boxed_slice));
         }
     }
 
@@ -214,14 +256,25 @@ mod tests {
     fn fill(recent: &mut Values, numbers: std::ops::Range<u32>) {
         for number in numbers {
             let key = number.to_be_bytes();
-            recent.keep(key.into(), key.len(), Some(vec![7; 100].into()));
+            recent.keep(key.into(), Some(vec![7; 100].into()));
+            check(recent);
         }
     }
 
-    fn bytes(recent: &Values) -> usize {
-        let entries = recent.recent.iter().chain(&recent.older);
-        let entries = entries.map(|(key, value)| key.len() + value.bytes());
-        entries.sum()
+    fn check(recent: &Values) {
+        for (map, bytes) in [
+            (&recent.recent, recent.recent_bytes),
+            (&recent.older, recent.older_bytes),
+        ] {
+            let contents = map.iter().map(|(key, value)| key.bytes() + value.bytes());
+            assert_eq!(bytes, contents.sum::<usize>());
+        }
+        assert!(recent.bytes() <= recent.bytes_max);
+    }
+
+    fn find(recent: &mut Values, number: u32) -> Option<Option<Vec<u8>>> {
+        let read = |value: &Option<Box<[u8]>>| value.as_deref().map(<[u8]>::to_vec);
+        recent.find(&number.to_be_bytes()[..], read)
     }
 
     #[test]
@@ -230,39 +283,49 @@ mod tests {
         fill(&mut recent, 0..1);
         for round in 1..100 {
             fill(&mut recent, round * 100..round * 100 + 100);
-            let first = recent.find(&0_u32.to_be_bytes()[..], 4, |value| {
-                value.as_deref().map(<[u8]>::to_vec)
-            });
+            let first = find(&mut recent, 0);
             assert_eq!(first, Some(Some(vec![7; 100])), "round {round}");
-            assert!(bytes(&recent) <= 64 << 10);
+            check(&recent);
         }
-        let known = |recent: &mut Values, number: u32| {
-            recent.find(&number.to_be_bytes()[..], 4, |value| value.is_some())
-        };
-        assert_eq!(known(&mut recent, 1_000), None);
-        recent.keep(0_u32.to_be_bytes().into(), 4, None);
-        assert_eq!(known(&mut recent, 0), Some(false));
+        assert_eq!(find(&mut recent, 1_000), None);
+        recent.keep(0_u32.to_be_bytes().into(), None);
+        assert_eq!(find(&mut recent, 0), Some(None));
+    }
+
+    #[test]
+    fn what_fits_stays_however_often_it_is_asked_for() {
+        let mut recent = Recent::new(64 << 10);
+        for round in 0..10 {
+            for number in 0..200 {
+                let known = find(&mut recent, number).is_some();
+                assert_eq!(known, round > 0, "{number} in round {round}");
+                fill(&mut recent, number..number + 1);
+            }
+        }
+        // Near the bound only what was not asked for in a while goes.
+        fill(&mut recent, 200..10_000);
+        assert!(recent.bytes() > (64 << 10) / 2);
     }
 
     #[test]
     fn what_is_taken_is_gone_and_weighs_nothing() {
         let mut recent = Recent::new(64 << 10);
-        fill(&mut recent, 0..200);
+        fill(&mut recent, 0..500);
         assert!(!recent.older.is_empty());
-        for number in 0..200_u32 {
-            let key = number.to_be_bytes();
-            let taken = recent.take(&key.into(), key.len());
-            assert_eq!(taken, Some(Some(vec![7; 100].into())), "{number}");
-            assert_eq!(recent.take(&key.into(), key.len()), None);
+        for number in 0..500_u32 {
+            let key = number.to_be_bytes().into();
+            let taken = recent.take(&key);
+            assert!(taken.is_none_or(|value| value == Some(vec![7; 100].into())));
+            assert_eq!(recent.take(&key), None);
         }
-        assert_eq!(recent.recent_bytes, 0);
+        assert_eq!((recent.recent_bytes, recent.older_bytes), (0, 0));
     }
 
     #[test]
-    fn a_bound_of_nothing_keeps_nothing_for_long() {
+    fn a_bound_of_nothing_keeps_nothing() {
         let mut recent = Recent::new(0);
         fill(&mut recent, 0..10);
-        assert!(recent.recent.is_empty() && recent.older.len() == 1);
-        assert!(recent.find(&9_u32.to_be_bytes()[..], 4, |_| ()).is_some());
+        assert!(recent.recent.is_empty() && recent.older.is_empty());
+        assert_eq!(find(&mut recent, 9), None);
     }
 }

@@ -2,65 +2,27 @@
 
 use lyceum_node::core::Chain;
 use lyceum_protocol::{
-    Address, Amount, BatchSeed, BlockHash, ChainSpec, Checked, GenesisContract, Mined, Miner,
-    SecretKey, Timestamp, Transaction, TxBody, TxClaims, check_transaction,
+    Address, Amount, BatchSeed, BlockHash, ChainSpec, Checked, Mined, Miner, SecretKey, Timestamp,
+    Transaction, TxBody, TxClaims, check_transaction,
 };
 use lyceum_storage::{Options, Store, StoreError};
 use rayon::prelude::*;
-use serde_json::json;
 
 /// Transactions of a block.
 pub(crate) const BLOCK_TRANSACTIONS: usize = 200;
 const WALLETS: usize = 1_000;
 const COURSES: usize = 100;
-/// Records that one transaction puts on the shelf, and such transactions of a block.
-const FILL: usize = 100;
-const BLOCK_FILLS: usize = 100;
+/// The courses that each student of a large school is enrolled in, and the records that this makes of each.
+const ENROLMENTS: usize = 8;
+const STUDENT_RECORDS: usize = 1 + ENROLMENTS;
+/// Among students in this step there is no order, and none comes twice before all the others came: it is a prime.
+const STUDENT_STEP: usize = 7_919;
 
-/// What a chain is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// Registrations, enrolments, votes.
-    School,
-    /// A number of records, of which some are changed.
-    Shelf,
-}
-
-impl Shape {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::School => "school",
-            Self::Shelf => "shelf",
-        }
-    }
-
-    pub(crate) fn named(name: &str) -> Self {
-        match name {
-            "school" => Self::School,
-            _ => Self::Shelf,
-        }
-    }
-}
-
-pub(crate) fn spec(shape: Shape) -> ChainSpec {
+pub(crate) fn spec() -> ChainSpec {
     let mut fields = (*ChainSpec::dev()).clone();
     fields.limit_bits = "207fffff".parse().expect("an easy target");
     fields.initial_bits = fields.limit_bits;
     fields.block_gas = Amount::new(1_000_000_000).expect("small");
-    if shape == Shape::Shelf {
-        fields.contracts.push(GenesisContract::Inline(json!({
-            "contract": "shelf",
-            "records": {"book": {"key": "id", "fields": {"id": "int", "title": "text", "lent": "int"}}},
-            "actions": {
-                "fill": {"params": {"from": "int"}, "do": [
-                    {"repeat": FILL, "as": "i", "do": [
-                        {"put": ["book", {"id": {"+": [{"var": "from"}, {"var": "i"}]}, "title": "Of Learning", "lent": 0}]}]}]},
-                "lend": {"params": {"id": "int", "new": "int"}, "do": [
-                    {"let": {"b": {"get": ["book", {"var": "id"}]}}},
-                    {"set": {"b.lent": {"+": [{"var": "b.lent"}, 1]}}},
-                    {"put": ["book", {"id": {"var": "new"}, "title": "Of Lending", "lent": 0}]}]}}
-        })));
-    }
     ChainSpec::new(fields).expect("within bounds")
 }
 
@@ -70,23 +32,39 @@ fn key(i: usize) -> SecretKey {
     SecretKey::from_seed(&seed)
 }
 
+fn add_course(id: &str, capacity: usize) -> String {
+    format!(
+        r#"{{"action":"add_course","course":{{"id":"{id}","name":"Course","department":"Computer Science","capacity":{capacity}}}}}"#
+    )
+}
+
+fn register(id: &str) -> String {
+    format!(
+        r#"{{"action":"register_student","student":{{"id":"{id}","name":"Student {id}","department":"Computer Science"}}}}"#
+    )
+}
+
+fn enroll(student: usize, course: &str) -> String {
+    format!(r#"{{"action":"enroll","student":"S{student}","course":"{course}"}}"#)
+}
+
+fn vote(proposal: usize) -> String {
+    format!(
+        r#"{{"action":"vote_proposal","proposal":{{"id":"P{proposal}","description":"Open the library at night","vote":"yes"}}}}"#
+    )
+}
+
 /// The action of a wallet's transaction `seq`: it registers, then enrols and votes in turn.
 fn action(wallet: usize, seq: usize) -> String {
     match seq {
-        0 => format!(
-            r#"{{"action":"register_student","student":{{"id":"S{wallet}","name":"Student {wallet}","department":"Computer Science"}}}}"#
-        ),
-        _ if seq % 2 == 1 => {
-            let course = seq / 2 % COURSES;
-            format!(
-                r#"{{"action":"enroll","student":"S{wallet}","course":"C{course}-{}"}}"#,
-                seq / 2 / COURSES
-            )
-        }
-        _ => format!(
-            r#"{{"action":"vote_proposal","proposal":{{"id":"P{seq}","description":"Open the library at night","vote":"yes"}}}}"#
-        ),
+        0 => register(&format!("S{wallet}")),
+        _ if seq % 2 == 1 => enroll(wallet, &course(seq / 2)),
+        _ => vote(seq),
     }
+}
+
+fn course(i: usize) -> String {
+    format!("C{}-{}", i % COURSES, i / COURSES)
 }
 
 fn call(spec: &ChainSpec, from: usize, seq: usize, actions: &str) -> Checked<Transaction> {
@@ -105,13 +83,8 @@ fn call(spec: &ChainSpec, from: usize, seq: usize, actions: &str) -> Checked<Tra
 /// Registrations, enrolments and votes: the chain's lines, without genesis.
 pub(crate) fn school(spec: &ChainSpec, count: usize) -> Vec<String> {
     let rounds = count.div_ceil(WALLETS);
-    let courses = (0..rounds.div_ceil(2).max(1)).map(|i| {
-        let (course, part) = (i % COURSES, i / COURSES);
-        let action = format!(
-            r#"{{"action":"add_course","course":{{"id":"C{course}-{part}","name":"Course","department":"Computer Science","capacity":{WALLETS}}}}}"#
-        );
-        call(spec, WALLETS, i, &action)
-    });
+    let courses = (0..rounds.div_ceil(2).max(1))
+        .map(|i| call(spec, WALLETS, i, &add_course(&course(i), WALLETS)));
     let mut queue: Vec<_> = courses.collect();
     let calls = (0..count).into_par_iter();
     let calls = calls.map(|i| {
@@ -126,37 +99,40 @@ pub(crate) fn school(spec: &ChainSpec, count: usize) -> Vec<String> {
     mint.lines
 }
 
-/// A shelf of `records` records, then `count` transactions that each change one at random and put a new one. The chain's lines, without
-/// genesis, and how many of them fill the shelf.
-pub(crate) fn shelf(spec: &ChainSpec, records: usize, count: usize) -> (Vec<String>, usize) {
+/// A school of so many records, then `count` transactions of as many wallets as [`school`] has: of ten, one registers a student, five enrol one
+/// of all the students, and four vote. The chain's lines, without genesis, and how many of them make the school.
+pub(crate) fn large_school(spec: &ChainSpec, records: usize, count: usize) -> (Vec<String>, usize) {
+    let students = records / STUDENT_RECORDS;
+    let courses = ENROLMENTS + count.div_ceil(BLOCK_TRANSACTIONS);
+    let courses = (0..courses).map(|i| call(spec, WALLETS, i, &add_course(&course(i), students)));
+    let mut queue: Vec<_> = courses.collect();
+    let entries = (0..students).into_par_iter().map(|student| {
+        let mut actions = vec![register(&format!("S{student}"))];
+        actions.extend((0..ENROLMENTS).map(|i| enroll(student, &course(i))));
+        let (wallet, seq) = (student % WALLETS, student / WALLETS);
+        call(spec, wallet, seq, &actions.join(","))
+    });
+    queue.extend(entries.collect::<Vec<_>>());
     let mut mint = Mint::new(spec);
-    let fills: Vec<_> = (0..records / FILL)
-        .into_par_iter()
-        .map(|i| {
-            let action = format!(
-                r#"{{"action":"fill","contract":"shelf","from":{}}}"#,
-                i * FILL
-            );
-            call(spec, WALLETS, i, &action)
-        })
-        .collect();
-    for transactions in fills.chunks(BLOCK_FILLS) {
+    for transactions in queue.chunks(BLOCK_TRANSACTIONS) {
         mint.block(transactions);
     }
     let filled = mint.lines.len();
-    let calls: Vec<_> = (0..count)
-        .into_par_iter()
-        .map(|i| {
-            // Fibonacci hashing: any place of the shelf, the same ones in each run.
-            let random = (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-            let id = random as usize % records;
-            let action = format!(
-                r#"{{"action":"lend","contract":"shelf","id":{id},"new":{}}}"#,
-                records + i
-            );
-            call(spec, i % WALLETS, i / WALLETS, &action)
-        })
-        .collect();
+    let calls = (students..students + count).into_par_iter().map(|i| {
+        let (wallet, seq) = (i % WALLETS, i / WALLETS);
+        // Neither a wallet nor a student comes twice in a block, so none votes or is enrolled twice.
+        let i = i - students;
+        let block = i / BLOCK_TRANSACTIONS;
+        let action = match i % 10 {
+            0 => register(&format!("T{i}")),
+            kind if kind % 2 == 1 => {
+                enroll(i * STUDENT_STEP % students, &course(ENROLMENTS + block))
+            }
+            _ => vote(block),
+        };
+        call(spec, wallet, seq, &action)
+    });
+    let calls: Vec<_> = calls.collect();
     for transactions in calls.chunks(BLOCK_TRANSACTIONS) {
         mint.block(transactions);
     }
