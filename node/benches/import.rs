@@ -26,7 +26,7 @@ use rayon::prelude::*;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How often the two sides of a ratio are measured, in turn: where the machine's speed changes within seconds, one of each would say little.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// The states that are compared, in records, and the transactions on each.
 const STATES: [usize; 2] = [10_000, 1_000_000];
 const STATE_TRANSACTIONS: usize = 20_000;
