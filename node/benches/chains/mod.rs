@@ -96,6 +96,9 @@ pub(crate) fn school(spec: &ChainSpec, count: usize) -> Vec<String> {
     for transactions in queue.chunks(BLOCK_TRANSACTIONS) {
         mint.block(transactions);
     }
+    let made = ["learning/student/", "learning/enrolment/", "dao/vote/"];
+    let made = made.map(|prefix| mint.records(prefix));
+    assert_eq!(made.iter().sum::<usize>(), count);
     mint.lines
 }
 
@@ -118,6 +121,8 @@ pub(crate) fn large_school(spec: &ChainSpec, records: usize, count: usize) -> (V
         mint.block(transactions);
     }
     let filled = mint.lines.len();
+    assert_eq!(mint.records("learning/student/"), students);
+    assert_eq!(mint.records("learning/enrolment/"), students * ENROLMENTS);
     let calls = (students..students + count).into_par_iter().map(|i| {
         let (wallet, seq) = (i % WALLETS, i / WALLETS);
         // Neither a wallet nor a student comes twice in a block, so none votes or is enrolled twice.
@@ -136,6 +141,11 @@ pub(crate) fn large_school(spec: &ChainSpec, records: usize, count: usize) -> (V
     for transactions in calls.chunks(BLOCK_TRANSACTIONS) {
         mint.block(transactions);
     }
+    let kinds = |of: fn(usize) -> bool| (0..count).filter(|i| of(i % 10)).count();
+    let enrolments = students * ENROLMENTS + kinds(|kind| kind % 2 == 1);
+    assert_eq!(mint.records("learning/enrolment/"), enrolments);
+    let votes = kinds(|kind| kind > 0 && kind % 2 == 0);
+    assert_eq!(mint.records("dao/vote/"), votes);
     (mint.lines, filled)
 }
 
@@ -153,6 +163,12 @@ impl<'s> Mint<'s> {
         });
         let lines = Vec::new();
         Self { spec, chain, lines }
+    }
+
+    /// How many records there are whose paths begin so: a call that failed would be cheap, and make none.
+    fn records(&self, prefix: &str) -> usize {
+        let view = self.chain.store().read();
+        view.count(prefix).expect("a count") as usize
     }
 
     fn block(&mut self, transactions: &[Checked<Transaction>]) {
