@@ -234,7 +234,7 @@ impl Task {
         } else if peer.held.len() < HELD_MAX {
             peer.held.push(event);
         } else {
-            let _ = self.swarm.disconnect_peer_id(id);
+            self.disconnect(id);
         }
     }
 }

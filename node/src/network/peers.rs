@@ -23,6 +23,8 @@ struct Link {
     id: ConnectionId,
     address: Multiaddr,
     is_outbound: bool,
+    /// Are we closing it? That takes a moment.
+    is_closing: bool,
 }
 
 /// A peer with at least one connection.
@@ -52,6 +54,11 @@ impl Peer {
         let direct = links.find(|link| !is_relayed(&link.address));
         let link = direct.or(self.links.first())?;
         Some((&link.address, link.is_outbound))
+    }
+
+    /// Are we letting it go?
+    pub(super) fn is_leaving(&self) -> bool {
+        self.links.iter().all(|link| link.is_closing)
     }
 
     /// Where it is connected from.
@@ -93,7 +100,15 @@ impl Peers {
             id: connection,
             address,
             is_outbound,
+            is_closing: false,
         });
+    }
+
+    /// Its connections are being closed. `false` where nothing is left of them that was not closing before.
+    pub(super) fn closing(&mut self, id: &PeerId) -> bool {
+        let links = self.by_id.get_mut(id).into_iter();
+        let open = links.flat_map(|peer| peer.links.iter_mut().filter(|link| !link.is_closing));
+        open.map(|link| link.is_closing = true).count() > 0
     }
 
     /// A connection is gone; gives the peer back where it was the last one.

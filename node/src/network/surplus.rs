@@ -89,7 +89,12 @@ impl Task {
     /// Lets some go where there are many.
     pub(super) fn thin_out(&mut self, now: Instant) {
         let marks = Marks::of(&self.config.limits);
-        if self.peers.confirmed().count() <= marks.high {
+        let staying = || {
+            self.peers
+                .confirmed()
+                .filter(|(_, peer)| !peer.is_leaving())
+        };
+        if staying().count() <= marks.high {
             return;
         }
         let gossip = &self.swarm.behaviour().gossip;
@@ -100,7 +105,7 @@ impl Task {
                 gossip.mesh_peers(&topic).any(|peer| peer == id)
             })
         };
-        let places = self.peers.confirmed().filter_map(|(id, peer)| {
+        let places = staying().filter_map(|(id, peer)| {
             let (_, is_outbound) = peer.address()?;
             let is_our_relay = self.is_relayed && peer.is_relay;
             Some(Place {
@@ -116,7 +121,7 @@ impl Task {
         for id in surplus(places.collect(), marks, young, now) {
             tracing::debug!(peer = %id, "let go: there are many");
             self.counters.surplus.inc();
-            let _ = self.swarm.disconnect_peer_id(id);
+            self.disconnect(id);
         }
     }
 }

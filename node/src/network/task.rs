@@ -196,9 +196,17 @@ impl Task {
     }
 
     pub(super) fn drop_stranger(&mut self, peer: PeerId) {
-        self.counters.strangers.inc();
         self.swarm.behaviour_mut().kad.remove_peer(&peer);
+        if self.disconnect(peer) {
+            self.counters.strangers.inc();
+        }
+    }
+
+    /// Closes all connections of a peer. `false` where that was under way already, or there are none.
+    pub(super) fn disconnect(&mut self, peer: PeerId) -> bool {
+        let is_new = self.peers.closing(&peer);
         let _ = self.swarm.disconnect_peer_id(peer);
+        is_new
     }
 
     /// Reports, once each, those whom gossip no longer listens to.
@@ -247,7 +255,7 @@ impl Task {
             .filter(|(_, peer)| peer.ips().any(|ip| ips.contains(&ip)));
         let there: Vec<_> = there.map(|(id, _)| *id).chain([peer]).collect();
         for peer in there {
-            let _ = self.swarm.disconnect_peer_id(peer);
+            self.disconnect(peer);
         }
         (self.are_bans_old, self.is_view_old) = (true, true);
     }
