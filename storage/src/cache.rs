@@ -201,7 +201,10 @@ impl PageCache {
     /// Keeps a page that is committed, or forgets one that is no more.
     pub(crate) fn keep(&mut self, path: PagePath, page: Option<Page>) {
         match page {
-            Some(page) => self.recent.keep(path, page),
+            Some(mut page) => {
+                page.written();
+                self.recent.keep(path, page);
+            }
             None => drop(self.recent.take(&path)),
         }
     }

@@ -53,12 +53,30 @@ impl<V: View + ?Sized> View for &V {
     }
 }
 
-/// A put, or a delete.
-pub(crate) type Write<'w> = (Family, &'w [u8], Option<&'w [u8]>);
+/// What becomes of the value under a key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Change<'w> {
+    Put(&'w [u8]),
+    /// A page of the state tree that is there is changed by a patch (see `tree::patched`), of `tree` alone.
+    Patch(&'w [u8]),
+    Delete,
+}
+
+impl<'w> From<Option<&'w [u8]>> for Change<'w> {
+    fn from(value: Option<&'w [u8]>) -> Self {
+        value.map_or(Self::Delete, Self::Put)
+    }
+}
+
+/// A key, and what becomes of its value.
+pub(crate) type Write<'w> = (Family, &'w [u8], Change<'w>);
 
 /// How many bytes some writes are, keys and values.
 pub(crate) fn write_bytes<'w>(writes: impl Iterator<Item = Write<'w>>) -> usize {
-    let bytes = writes.map(|(_, key, value)| key.len() + value.map_or(0, <[u8]>::len));
+    let bytes = writes.map(|(_, key, change)| match change {
+        Change::Put(value) | Change::Patch(value) => key.len() + value.len(),
+        Change::Delete => key.len(),
+    });
     bytes.sum()
 }
 
@@ -80,7 +98,7 @@ pub(crate) trait Engine: View + Send + Sync {
     /// Freezes the present state for several reads.
     fn snapshot(&self) -> Box<dyn View + '_>;
 
-    /// Makes all of some puts and deletes visible, and durable, together, or none. `bytes` is about how many they are, keys and values.
+    /// Makes all of some changes visible, and durable, together, or none. `bytes` is about how many they are, keys and values.
     fn write(
         &self,
         writes: &mut dyn Iterator<Item = Write<'_>>,

@@ -90,7 +90,7 @@ pub(crate) struct CommitChanges<'v> {
 impl CommitChanges<'_> {
     pub(crate) fn writes(&self) -> impl Iterator<Item = Write<'_>> {
         let values = self.values.iter();
-        values.map(|(family, key, value)| (*family, key.as_slice(), value.as_deref()))
+        values.map(|(family, key, value)| (*family, key.as_slice(), value.as_deref().into()))
     }
 
     /// They are committed: the next batch builds on them.

@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::family::Family;
 
 /// The number of this schema. A database of another is refused, never converted in silence.
-pub(crate) const SCHEMA: u16 = 1;
+pub(crate) const SCHEMA: u16 = 2;
 /// The first byte of every borsh value.
 const VALUE_VERSION: u8 = 1;
 const VALUE_BYTES_USUAL: usize = 32;

@@ -6,7 +6,7 @@ use lyceum_protocol::{BlockHash, ChainName, ChainSpec, Height, Metainfo, Segment
 
 use crate::batch::Batch;
 use crate::cache::Caches;
-use crate::engine::{Durability, Engine, EngineSizes, MemoryEngine, RocksEngine};
+use crate::engine::{Change, Durability, Engine, EngineSizes, MemoryEngine, RocksEngine};
 use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
@@ -244,8 +244,8 @@ impl Store {
         let open = shared.engine.read(Family::Meta, META_OPEN)?;
         let (chain, open_mark) = (encode(&want), encode(&()));
         let writes = [
-            (Family::Meta, META_CHAIN, Some(chain.as_slice())),
-            (Family::Meta, META_OPEN, Some(open_mark.as_slice())),
+            (Family::Meta, META_CHAIN, Change::Put(&chain)),
+            (Family::Meta, META_OPEN, Change::Put(&open_mark)),
         ];
         shared
             .engine
@@ -311,7 +311,7 @@ impl Store {
         }
         self.shared.engine.flush()?;
         failpoint::reach("close:flushed");
-        let writes = [(Family::Meta, META_OPEN, None)];
+        let writes = [(Family::Meta, META_OPEN, Change::Delete)];
         self.shared
             .engine
             .write(&mut writes.into_iter(), 0, Durability::Synced)

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod miner;
+mod patches;
 mod random;
 mod segments;
 mod snapshot;

@@ -13,6 +13,7 @@
 
 mod overlay;
 mod page;
+mod patch;
 mod proof;
 mod update;
 
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use overlay::PageOverlay;
 pub(crate) use page::{Page, PagePath};
+pub(crate) use patch::{joined, patched};
 pub(crate) use proof::prove;
 pub use proof::{ProofError, ProofLeaf, TreeProof, verify_proof};
 pub(crate) use update::update;

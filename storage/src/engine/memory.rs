@@ -1,9 +1,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Durability, Engine, EngineSizes, View, Visit, Write};
+use super::{Change, Durability, Engine, EngineSizes, View, Visit, Write};
 use crate::error::StoreError;
 use crate::family::Family;
+use crate::schema::damaged;
+use crate::tree::patched;
+
+/// Why a patch can't be written: never so, for pages are read before they are changed.
+const NO_PAGE: &str = "a patch of a page that is not there";
 
 type Maps = [BTreeMap<Vec<u8>, Vec<u8>>; Family::ALL.len()];
 
@@ -66,11 +71,16 @@ impl Engine for MemoryEngine {
     ) -> Result<(), StoreError> {
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
         let maps = Arc::make_mut(&mut maps);
-        for (family, key, value) in writes {
+        for (family, key, change) in writes {
             let map = &mut maps[family.index()];
-            match value {
-                Some(value) => map.insert(key.to_vec(), value.to_vec()),
-                None => map.remove(key),
+            match change {
+                Change::Put(value) => map.insert(key.to_vec(), value.to_vec()),
+                Change::Patch(patch) => {
+                    let page = patched(map.get(key).map(Vec::as_slice), [patch].into_iter());
+                    let page = page.ok_or_else(|| damaged(family, key, NO_PAGE))?;
+                    map.insert(key.to_vec(), page)
+                }
+                Change::Delete => map.remove(key),
             };
         }
         Ok(())

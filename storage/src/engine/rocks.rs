@@ -8,10 +8,11 @@ use rocksdb::{
     SnapshotWithThreadMode, WriteBatch, WriteOptions,
 };
 
-use super::{Durability, Engine, EngineSizes, View, Visit, Write};
+use super::{Change, Durability, Engine, EngineSizes, View, Visit, Write};
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::store::Options;
+use crate::tree::{joined, patched};
 
 /// Size of a database page that is read for one key at random, in bytes: what the file system reads at once.
 const RANDOM_BLOCK_BYTES: usize = 4 << 10;
@@ -30,6 +31,8 @@ const INFO_LOG_BYTES: usize = 1 << 20;
 const ENTRY_BYTES: usize = 16;
 /// Batches come sorted: each key's place in a memory table is looked for from the place of the one before it with the same first byte.
 const SORTED_WRITES: &str = "memtable_insert_with_hint_prefix_extractor=rocksdb.FixedPrefix.1";
+/// The name, recorded in its files, of how pages of the state tree and their patches come together.
+const PATCHES: &str = "lyceum.patches";
 /// Flush and compaction threads. The node's own work needs the other cores.
 const BACKGROUND_JOBS: i32 = 2;
 
@@ -198,6 +201,13 @@ fn family_options(family: Family, cache: &Cache) -> rocksdb::Options {
             options.set_compression_type(DBCompressionType::Lz4);
         }
     }
+    if family == Family::Tree {
+        options.set_merge_operator(
+            PATCHES,
+            |_, page, patches| patched(page, patches.into_iter()),
+            |_, _, patches| joined(patches.into_iter()),
+        );
+    }
     options.set_block_based_table_factory(&tables);
     options
 }
@@ -272,11 +282,12 @@ impl Engine for RocksEngine {
         let (entries, _) = writes.size_hint();
         let mut batch = WriteBatch::with_capacity_bytes(bytes + entries * ENTRY_BYTES);
         let families = Family::ALL.map(|family| self.family(family));
-        for (family, key, value) in writes {
+        for (family, key, change) in writes {
             let family = families[family.index()];
-            match value {
-                Some(value) => batch.put_cf(family, key, value),
-                None => batch.delete_cf(family, key),
+            match change {
+                Change::Put(value) => batch.put_cf(family, key, value),
+                Change::Patch(patch) => batch.merge_cf(family, key, patch),
+                Change::Delete => batch.delete_cf(family, key),
             }
         }
         let mut options = WriteOptions::default();

@@ -8,7 +8,7 @@ use lyceum_protocol::{BlockHash, ChainSpec};
 
 use super::miner::{Made, Miner};
 use super::{connect, options};
-use crate::engine::Durability;
+use crate::engine::{Change, Durability};
 use crate::family::Family;
 use crate::schema::{META_CHAIN, SCHEMA};
 use crate::{Store, StoreError};
@@ -63,7 +63,7 @@ fn another_chain_or_schema_is_refused_and_nothing_lost() {
     later[1..3].copy_from_slice(&(SCHEMA + 1).to_le_bytes());
     later.push(0);
     let write = |value: Vec<u8>| {
-        let writes = [(Family::Meta, META_CHAIN, Some(value.as_slice()))];
+        let writes = [(Family::Meta, META_CHAIN, Change::Put(&value))];
         engine
             .write(&mut writes.into_iter(), 0, Durability::Synced)
             .unwrap();

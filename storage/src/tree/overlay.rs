@@ -1,8 +1,9 @@
 use std::collections::HashMap;
 
+use super::patch::write_patch;
 use super::{Page, PagePath, Pages};
 use crate::cache::PageCache;
-use crate::engine::{Engine, Write};
+use crate::engine::{Change, Engine, Write};
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::hasher::SeededState;
@@ -41,8 +42,20 @@ impl<'e> PageOverlay<'e> {
         self.cache.last_batch = self.pages.len();
         let mut pages: Vec<_> = self.pages.into_iter().collect();
         pages.sort_unstable_by_key(|(path, _)| *path);
-        let cache = self.cache;
-        PageChanges { cache, pages }
+        let mut patches = Vec::new();
+        let mut ends = Vec::with_capacity(pages.len());
+        for (_, page) in &pages {
+            if let Some(page) = page {
+                write_patch(page, &mut patches);
+            }
+            ends.push(patches.len());
+        }
+        PageChanges {
+            cache: self.cache,
+            pages,
+            patches,
+            ends,
+        }
     }
 }
 
@@ -79,12 +92,26 @@ impl Pages for PageOverlay<'_> {
 pub(crate) struct PageChanges<'e> {
     cache: &'e mut PageCache,
     pages: Vec<(PagePath, Option<Page>)>,
+    /// What changed of the pages of which that is little, one after the other.
+    patches: Vec<u8>,
+    /// Where each page's patch ends; it is empty where the page is written whole, or deleted.
+    ends: Vec<usize>,
 }
 
 impl PageChanges<'_> {
     pub(crate) fn writes(&self) -> impl Iterator<Item = Write<'_>> {
-        let pages = self.pages.iter();
-        pages.map(|(path, page)| (Family::Tree, path.key(), page.as_ref().map(Page::value)))
+        let starts = std::iter::once(&0).chain(&self.ends);
+        let patches = starts
+            .zip(&self.ends)
+            .map(|(start, end)| &self.patches[*start..*end]);
+        self.pages.iter().zip(patches).map(|((path, page), patch)| {
+            let change = match page {
+                None => Change::Delete,
+                Some(page) if patch.is_empty() => Change::Put(page.value()),
+                Some(_) => Change::Patch(patch),
+            };
+            (Family::Tree, path.key(), change)
+        })
     }
 
     /// They are committed: the next batch builds on them.

@@ -3,11 +3,11 @@ use std::hash::{Hash, Hasher};
 use super::{EMPTY, INTERNAL, Key, LEAF, Node, PAGE_DEPTH_MAX, PAGE_SLOTS};
 
 /// The first byte of a page's value.
-const PAGE_VERSION: u8 = 1;
+pub(super) const PAGE_VERSION: u8 = 1;
 /// What stands before the slots of a page's value: the version, and two bit fields.
-const HEAD_BYTES: usize = 1 + 2 + 2;
+pub(super) const HEAD_BYTES: usize = 1 + 2 + 2;
 /// Bytes of a hash.
-const HASH_BYTES: usize = 32;
+pub(super) const HASH_BYTES: usize = 32;
 
 /// Where a page stands: the first half bytes of the keys below it.
 ///
@@ -99,14 +99,27 @@ pub(crate) const HEIGHTS: [u16; 4] = [0xff00, 0x00f0, 0x000c, 0x0002];
 
 /// Which slots of a page hold what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Shape {
+pub(super) struct Shape {
     /// Slots that are not empty, slot 0 the lowest bit.
-    used: u16,
+    pub(super) used: u16,
     /// Those of them that hold one record.
-    leaves: u16,
+    pub(super) leaves: u16,
 }
 
 impl Shape {
+    /// Are all leaves in use?
+    pub(super) fn is_sound(self) -> bool {
+        self.leaves & !self.used == 0
+    }
+
+    /// Of some of the slots alone.
+    pub(super) fn of(self, slots: u16) -> Self {
+        Self {
+            used: self.used & slots,
+            leaves: self.leaves & slots,
+        }
+    }
+
     /// Does a node above the slots have a hash of its own? A subtree of at most one record is that record.
     fn is_inner(self, at: usize) -> bool {
         let used = self.used & SLOTS_BELOW[at];
@@ -119,8 +132,8 @@ impl Shape {
     }
 
     /// How many hashes some of the slots hold.
-    fn hashes(self, slots: u16) -> usize {
-        let (used, leaves) = (self.used & slots, self.leaves & slots);
+    pub(super) fn hashes(self, slots: u16) -> usize {
+        let Self { used, leaves } = self.of(slots);
         (u32::from(used) << 16 | u32::from(leaves)).count_ones() as usize
     }
 
@@ -133,7 +146,7 @@ impl Shape {
     }
 
     /// The length of the page's value.
-    fn value_len(self) -> usize {
+    pub(super) fn value_len(self) -> usize {
         HEAD_BYTES + HASH_BYTES * self.hashes(u16::MAX)
     }
 
@@ -168,6 +181,8 @@ pub(crate) struct Page {
     inners: u16,
     /// Which of them have to be hashed anew.
     stale: u16,
+    /// The slots that are not as the database has them, one bit each.
+    changed: u16,
 }
 
 impl Page {
@@ -178,18 +193,24 @@ impl Page {
             shape: Shape::default(),
             inners: 0,
             stale: 0,
+            changed: u16::MAX,
         }
     }
 
     /// A subtree at the bottom.
     pub(crate) fn slot(&self, slot: usize) -> Node {
-        let (start, length) = self.shape.place(slot);
-        let (hashes, _) = self.bytes[start..start + length].as_chunks::<HASH_BYTES>();
+        let (hashes, _) = self.slot_bytes(slot).as_chunks::<HASH_BYTES>();
         match *hashes {
             [key, value] => Node::Leaf { key, value },
             [hash] => Node::Inner(hash),
             _ => Node::Empty,
         }
+    }
+
+    /// Nothing, a subtree's hash, or a leaf's key and value hash.
+    pub(super) fn slot_bytes(&self, slot: usize) -> &[u8] {
+        let (start, length) = self.shape.place(slot);
+        &self.bytes[start..start + length]
     }
 
     /// Changes a subtree at the bottom. [`Page::fold_at`] brings the nodes above it up to date.
@@ -214,6 +235,7 @@ impl Page {
         let at = PAGE_SLOTS + slot;
         self.stale |= 1 << (at / 2) | 1 << (at / 4) | 1 << (at / 8) | 1 << (at / 16);
         self.stale &= self.inners;
+        self.changed |= 1 << slot;
     }
 
     /// Makes room for another shape that differs in one slot; that slot's bytes, and the hashes of the nodes above it, mean nothing then.
@@ -317,6 +339,20 @@ impl Page {
         &self.bytes[..self.shape.value_len()]
     }
 
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The slots that are not as the database has them, one bit each; all, where it does not have the page.
+    pub(super) fn changed(&self) -> u16 {
+        self.changed
+    }
+
+    /// It is written: the database has it as it is.
+    pub(crate) fn written(&mut self) {
+        self.changed = 0;
+    }
+
     /// Reads what [`Page::value`] gave, and folds it; `None` where it did not.
     pub(crate) fn from_value(value: &[u8]) -> Option<Self> {
         let (head, _) = value.split_first_chunk::<HEAD_BYTES>()?;
@@ -327,7 +363,7 @@ impl Page {
             used: u16::from_be_bytes([a, b]),
             leaves: u16::from_be_bytes([c, d]),
         };
-        if shape.leaves & !shape.used != 0 || value.len() != shape.value_len() {
+        if !shape.is_sound() || value.len() != shape.value_len() {
             return None;
         }
         let inners = shape.inners();
@@ -340,6 +376,7 @@ impl Page {
             shape,
             inners,
             stale: inners,
+            changed: 0,
         };
         for height in HEIGHTS {
             page.fold_at(height);

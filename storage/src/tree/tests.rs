@@ -44,7 +44,15 @@ impl Pages for MapPages {
 
     fn store(&mut self, path: PagePath, page: Option<Page>) {
         match page {
-            Some(page) => {
+            Some(mut page) => {
+                let mut patch = Vec::new();
+                patch::write_patch(&page, &mut patch);
+                if !patch.is_empty() {
+                    let before = self.0.get(&path).map(Page::value);
+                    let after = patched(before, [&patch[..]].into_iter());
+                    assert_eq!(after.as_deref(), Some(page.value()));
+                }
+                page.written();
                 // Changed in place, it is what is read anew.
                 assert_eq!(Page::from_value(page.value()).as_ref(), Some(&page));
                 self.0.insert(path, page);
