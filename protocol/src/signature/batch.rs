@@ -28,7 +28,7 @@ use super::{KEY_BYTES, Parts, PublicKey, SIGNATURE_BYTES, SignatureError, torsio
 
 /// Random subset sums tested per batch. A batch that holds a signature that single verification refuses
 /// is accepted with probability at most `2^-40`, by one node (seeds differ), and each try costs the attacker
-/// a block's work or a peer's reputation. Each sum costs a batch of 256 some 0.5 % of its time.
+/// a block's work or a peer's reputation.
 pub const TORSION_SUMS: usize = 40;
 
 /// Shorter batches are verified one by one: measured, the fixed cost of [`TORSION_SUMS`] eats the gain up to

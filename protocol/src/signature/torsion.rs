@@ -10,50 +10,59 @@
 
 use curve25519_dalek::{EdwardsPoint, Scalar, traits::Identity as _};
 
-/// Points whose subset sums are tabulated together (the "four Russians" method): a chunk costs
-/// `2^4 - 5` additions for its table and then one addition per sum, instead of two on average.
-const CHUNK_LEN: usize = 4;
+/// A batch's sums are made in groups of so many at the most: more would need more buckets than batches have points.
+const GROUP_SUMS_MAX: usize = 8;
 
-/// How many subsets of a chunk one word picks.
-const SUMS_PER_WORD: usize = 64 / CHUNK_LEN;
-
-/// Tests `sums` random subset sums of `points`; `draw` gives uniform secret words.
+/// Tests `sums` random subset sums of `points`; `draw` gives uniform secret words, of which bit `j` says whether a point is in sum `j`.
 ///
 /// `true` if all points are torsion-free; otherwise `false`, but `true` with probability at most `2^-sums`.
+///
+/// The sums are made as multiscalar multiplications are (Pippenger's method): in a group of `w` sums each point is added to one of `2^w` buckets,
+/// by its bits, and the buckets are summed up at the end. So a point costs one addition for each group, not for every other sum.
 pub(super) fn all_torsion_free(
     points: &[EdwardsPoint],
     sums: usize,
     mut draw: impl FnMut() -> u64,
 ) -> bool {
-    let mut totals = vec![EdwardsPoint::identity(); sums];
-    for chunk in points.chunks(CHUNK_LEN) {
-        let table = subset_sums(chunk);
-        for group in totals.chunks_mut(SUMS_PER_WORD) {
-            let mut bits = draw();
-            for total in group {
-                // A short last chunk ignores the bits of the points it lacks.
-                let subset = bits as usize & ((1 << chunk.len()) - 1);
-                if subset != 0 {
-                    *total += table[subset];
-                }
-                bits >>= CHUNK_LEN;
+    debug_assert!(sums <= 64, "a bit of the word for each");
+    let group_sums = group_sums(points.len(), sums);
+    let bits = |group: usize| group_sums.min(sums - group * group_sums);
+    let groups = (0..sums.div_ceil(group_sums)).map(bits);
+    let mut groups: Vec<_> = groups
+        .map(|bits| vec![EdwardsPoint::identity(); 1 << bits])
+        .collect();
+    for point in points {
+        let mut word = draw();
+        for buckets in &mut groups {
+            let bucket = word as usize & (buckets.len() - 1);
+            if bucket != 0 {
+                buckets[bucket] += point;
             }
+            word >>= group_sums;
         }
     }
-    totals.iter().all(is_torsion_free)
+    let mut totals = groups.into_iter().flat_map(subset_sums);
+    totals.all(|total| is_torsion_free(&total))
 }
 
-/// All subset sums of at most [`CHUNK_LEN`] points; bit `i` of the index says whether point `i` is in.
-fn subset_sums(chunk: &[EdwardsPoint]) -> [EdwardsPoint; 1 << CHUNK_LEN] {
-    let mut table = [EdwardsPoint::identity(); 1 << CHUNK_LEN];
-    for (i, point) in chunk.iter().enumerate() {
-        let bit = 1 << i;
-        table[bit] = *point;
-        for subset in 1..bit {
-            table[bit | subset] = table[subset] + point;
+/// How many of the sums are made together: those that take the fewest additions.
+fn group_sums(points: usize, sums: usize) -> usize {
+    let additions = |group: &usize| sums.div_ceil(*group) * (points + (2 << *group));
+    (1..=GROUP_SUMS_MAX).min_by_key(additions).unwrap_or(1)
+}
+
+/// For each bit of their numbers, the highest first, the sum of the buckets that have it.
+fn subset_sums(mut buckets: Vec<EdwardsPoint>) -> Vec<EdwardsPoint> {
+    let mut sums = Vec::new();
+    while buckets.len() > 1 {
+        let with = buckets.split_off(buckets.len() / 2);
+        sums.push(with.iter().sum());
+        // From here on that bit makes no difference.
+        for (bucket, with) in buckets.iter_mut().zip(&with) {
+            *bucket += with;
         }
     }
-    table
+    sums
 }
 
 /// `[L]P = 0`, in variable time: `L - 1` is the largest scalar there is, so `[L-1]P + P`.
@@ -96,26 +105,37 @@ mod tests {
     }
 
     #[test]
-    fn subset_tables_hold_the_sums() {
-        let points = honest(4);
-        let table = subset_sums(&points);
-        for (subset, sum) in table.iter().enumerate() {
-            let want: EdwardsPoint = (0..4)
-                .filter(|i| subset >> i & 1 == 1)
-                .map(|i| points[i])
-                .sum();
-            assert_eq!(*sum, want);
+    fn buckets_come_to_the_sums_of_their_bits() {
+        for bits in 0..4 {
+            let buckets = honest(1 << bits);
+            let want: Vec<EdwardsPoint> = (0..bits)
+                .rev()
+                .map(|bit| {
+                    let with = (0..buckets.len()).filter(|bucket| bucket >> bit & 1 == 1);
+                    with.map(|bucket| buckets[bucket]).sum()
+                })
+                .collect();
+            assert_eq!(subset_sums(buckets), want);
         }
     }
 
     #[test]
+    fn larger_batches_have_larger_groups() {
+        let groups = [1, 80, 256, 1_000, 5_000, 1 << 20].map(|points| group_sums(points, 40));
+        assert_eq!(groups, [2, 4, 5, 7, 8, 8]);
+        assert_eq!(group_sums(0, 0), 1);
+    }
+
+    #[test]
     fn honest_points_always_pass() {
-        for n in [0, 1, 3, 4, 5, 9] {
-            assert!(all_torsion_free(&honest(n), 5, words(n)), "{n}");
+        for n in [0, 1, 3, 9, 40] {
+            for sums in [0, 1, 5, 40, 64] {
+                assert!(all_torsion_free(&honest(n), sums, words(n)), "{n}");
+            }
         }
     }
 
-    /// Every position in a chunk, every torsion point, alone and cancelling in pairs, is seen by 40 sums.
+    /// Every torsion point, wherever it stands, alone and cancelling in pairs, is seen by 40 sums.
     #[test]
     fn torsion_never_hides() {
         for torsion in &EIGHT_TORSION[1..] {
