@@ -22,7 +22,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let (key, slot, fill) = (0..4_u8, 0..16_u8, any::<u8>());
     let step = prop_oneof![
-        2 => (key.clone(), fill.clone()).prop_map(|(key, fill)| Step::Put(key, fill)),
+        2 => (key.clone(), fill).prop_map(|(key, fill)| Step::Put(key, fill)),
         8 => (key.clone(), slot, fill).prop_map(|(key, slot, fill)| Step::Patch(key, slot, fill)),
         1 => key.prop_map(Step::Delete),
         2 => Just(Step::Flush),
