@@ -3,9 +3,16 @@
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
 
 use super::print;
 use super::source::{Ledger, Source, segment};
+
+/// As `Date.toISOString` has it.
+const DATE: StaticFormatDescription =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 pub(crate) const BLOCK_EXAMPLES: &str = "Examples:
   lyceum block 0
@@ -222,32 +229,16 @@ pub(crate) fn plain(value: &Value) -> String {
     }
 }
 
-/// Unix milliseconds as a date in UTC.
+/// Unix milliseconds as a date in UTC; as they stand, where they are beyond the year 9999.
 pub(crate) fn time(millis: &Value) -> Value {
-    let Some(millis) = millis.as_u64() else {
+    let Some(unix) = millis.as_u64() else {
         return Value::Null;
     };
-    let (seconds, millis) = (millis / 1_000, millis % 1_000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    let text =
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
-    Value::String(text)
-}
-
-/// The date of a day since 1970-01-01: the civil calendar, whose years begin in March here, so that the leap day comes last.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468; // from 0000-03-01
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
+    let date = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix) * 1_000_000).ok();
+    match date.and_then(|date| date.format(DATE).ok()) {
+        Some(date) => Value::String(date),
+        None => millis.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -273,5 +264,7 @@ mod tests {
         ] {
             assert_eq!(time(&Value::from(millis)), want);
         }
+        assert_eq!(time(&Value::from(u64::MAX)), Value::from(u64::MAX));
+        assert_eq!(time(&Value::Null), Value::Null);
     }
 }
