@@ -114,8 +114,15 @@ fn lines_of(node: &str) -> liar::Lines {
             Wanted::At(height) => format!("{base}/{height}"),
             Wanted::Of(hash) => format!("{base}/{hash}"),
         };
-        let answer = agent.get(url).header("Accept", "text/plain").call();
-        let line = answer.ok()?.body_mut().read_to_string().ok()?;
-        Some(line.trim_end().to_owned())
+        let answer = agent.get(&url).header("Accept", "text/plain").call();
+        match answer.and_then(|mut answer| answer.body_mut().read_to_string()) {
+            Ok(line) => Some(line.trim_end().to_owned()),
+            // There is no such block, or not yet.
+            Err(ureq::Error::StatusCode(404)) => None,
+            Err(error) => {
+                eprintln!("{url}: {error}");
+                None
+            }
+        }
     })
 }
