@@ -246,24 +246,32 @@ impl Task {
         }
     }
 
-    /// Looks for more peers while there are too few: asks those in the routing table for others, and dials some of them.
+    /// Looks for more peers while there are too few: asks those in the routing table for others, and dials some of them, or of those on the local
+    /// network. These are told of once; two that dial each other at the same moment may both fail.
     pub(super) fn seek(&mut self, now: Instant) {
         if now < self.next_seek || self.has_enough_peers() {
             return;
         }
-        self.next_seek = now + self.config.timing.seek;
-        let kad = &mut self.swarm.behaviour_mut().kad;
+        let pause = self.config.timing.seek;
+        self.next_seek = now + pause + pause.mul_f64(rand::random_range(0.0..0.25));
+        let behaviour = self.swarm.behaviour_mut();
+        let kad = &mut behaviour.kad;
         // Without anybody in the routing table there is nobody to ask.
         let _ = kad.bootstrap();
         let mut known: Vec<PeerId> = Vec::new();
         for bucket in kad.kbuckets() {
             known.extend(bucket.iter().map(|entry| *entry.node.key.preimage()));
         }
+        if let Some(mdns) = behaviour.mdns.as_ref() {
+            known.extend(mdns.discovered_nodes());
+        }
+        known.sort_unstable();
+        known.dedup();
         let others = known
             .into_iter()
-            .filter(|peer| self.peers.get(peer).is_none());
+            .filter(|peer| self.peers.get(peer).is_none() && !self.bans.has_peer(peer));
         for peer in others.choose_multiple(&mut rand::rng(), DIALS_MAX) {
-            // Kademlia knows the addresses.
+            // Kademlia and mDNS know the addresses.
             let _ = self.swarm.dial(DialOpts::peer_id(peer).build());
         }
     }
