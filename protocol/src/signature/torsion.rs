@@ -10,7 +10,7 @@
 
 use curve25519_dalek::{EdwardsPoint, Scalar, traits::Identity as _};
 
-/// A batch's sums are made in groups of so many at the most: more would need more buckets than batches have points.
+/// A batch's sums are made in groups of so many at the most: for the 5000 points of an import's batch, nine or ten take no fewer additions.
 const GROUP_SUMS_MAX: usize = 8;
 
 /// Tests `sums` random subset sums of `points`; `draw` gives uniform secret words, of which bit `j` says whether a point is in sum `j`.

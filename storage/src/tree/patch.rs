@@ -73,13 +73,10 @@ impl<'v> Slots<'v> {
         value
     }
 
-    fn patch(&self) -> Vec<u8> {
-        let length = PATCH_HEAD_BYTES - HEAD_BYTES + self.shape.value_len();
-        let mut patch = Vec::with_capacity(length);
-        patch.push(PATCH_VERSION);
-        patch.extend(self.told.to_be_bytes());
-        self.write_to(&mut patch);
-        patch
+    fn patch_to(&self, out: &mut Vec<u8>) {
+        out.push(PATCH_VERSION);
+        out.extend(self.told.to_be_bytes());
+        self.write_to(out);
     }
 
     fn write_to(&self, out: &mut Vec<u8>) {
@@ -111,7 +108,9 @@ pub(crate) fn patched<'v>(
 /// Several patches of a page as one, the earliest first.
 pub(crate) fn joined<'v>(mut patches: impl Iterator<Item = &'v [u8]>) -> Option<Vec<u8>> {
     let first = Slots::read(patches.next()?)?;
-    Some(first.all(patches)?.patch())
+    let mut patch = Vec::new();
+    first.all(patches)?.patch_to(&mut patch);
+    Some(patch)
 }
 
 /// Adds what changed of a page to `out`, where that is less than half of its value.
@@ -122,13 +121,16 @@ pub(super) fn write_patch(page: &Page, out: &mut Vec<u8>) {
     if 2 * length >= page.value().len() {
         return;
     }
-    out.push(PATCH_VERSION);
-    for field in [told, shape.used, shape.leaves] {
-        out.extend(field.to_be_bytes());
-    }
-    for slot in (0..PAGE_SLOTS).filter(|slot| told & 1 << slot != 0) {
-        out.extend_from_slice(page.slot_bytes(slot));
-    }
+    let slots = std::array::from_fn(|slot| match told >> slot & 1 {
+        0 => &[][..],
+        _ => page.slot_bytes(slot),
+    });
+    let patch = Slots {
+        told,
+        shape,
+        bytes: slots,
+    };
+    patch.patch_to(out);
 }
 
 #[cfg(test)]
