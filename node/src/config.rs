@@ -227,7 +227,7 @@ pub struct Settings {
         default_value = "64"
     )]
     pub record_cache_mib: NonZeroUsize,
-    /// Memory for blocks that are written together during sync, in MiB; the write takes as much again
+    /// Memory for blocks that are written together during sync, in MiB; the write takes as much again, and so does the next batch
     #[arg(
         long,
         env = "LYCEUM_BATCH_MIB",

@@ -1,15 +1,15 @@
 use lyceum_protocol::{BlockLine, Header, SegmentIndex, StateRoot, Work};
 
 use crate::cache::Caches;
-use crate::connector::{ConnectBlock, Connector, TreeChanges};
-use crate::engine::{Durability, View, Visit, write_bytes};
+use crate::connector::{ConnectBlock, Connector};
+use crate::engine::{Durability, View, Visit};
 use crate::error::StoreError;
-use crate::failpoint;
 use crate::family::Family;
 use crate::overlay::Overlay;
+use crate::pipeline::Back;
 use crate::schema::{BlockEntry, META_TIP, Tip, UndoValue, decode, height_key, tx_key};
 use crate::store::Shared;
-use crate::tree::{self, Page, PageOverlay, PagePath, Pages as _};
+use crate::tree::{Page, PagePath, Pages as _};
 use crate::view::LedgerView;
 
 /// Blocks connected and disconnected together: all of them are kept by one atomic write, or none.
@@ -17,27 +17,7 @@ use crate::view::LedgerView;
 /// Until [`Batch::commit`] only the batch's own [`Batch::read`] sees them. After an error of the database drop the batch.
 pub struct Batch<'s> {
     connector: Connector<'s>,
-    pages: PageOverlay<'s>,
-}
-
-/// The part of a [`Batch`] that is the state's tree.
-pub struct Roots<'b, 's> {
-    pages: &'b mut PageOverlay<'s>,
-}
-
-impl Roots<'_, '_> {
-    /// The state's root after the changes of the next block: each block's must come here, in order.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub fn root(&mut self, changes: &TreeChanges) -> Result<StateRoot, StoreError> {
-        Ok(StateRoot::from_bytes(tree::update(self.pages, &changes.0)?))
-    }
-
-    /// About how much memory it takes up, until the batch is committed.
-    pub fn bytes(&self) -> usize {
-        self.pages.bytes()
-    }
+    back: Back<'s>,
 }
 
 /// The ledger as a batch leaves it.
@@ -53,16 +33,17 @@ impl View for BatchView<'_, '_> {
     }
 
     fn page(&self, path: &PagePath) -> Result<Page, StoreError> {
-        self.0.pages.load(path)
+        self.0.back.pages.load(path)
     }
 }
 
 impl<'s> Batch<'s> {
     pub(crate) fn new(shared: &'s Shared, caches: &'s mut Caches) -> Self {
         let base = shared.engine.as_ref();
+        let overlay = Overlay::with_cache(base, None, &mut caches.values);
         Self {
-            connector: Connector::new(shared, Overlay::with_cache(base, &mut caches.values)),
-            pages: PageOverlay::new(base, &mut caches.pages),
+            connector: Connector::new(shared, overlay),
+            back: Back::new(shared, &mut caches.pages),
         }
     }
 
@@ -73,14 +54,7 @@ impl<'s> Batch<'s> {
 
     /// About how much memory the batch takes up, until it is committed.
     pub fn bytes(&self) -> usize {
-        self.connector.bytes() + self.pages.bytes()
-    }
-
-    /// Takes the batch apart, so that two threads can connect blocks: one goes ahead with the next block while the other makes the root after
-    /// the last. Those whose roots are right are in the batch then. Where one is wrong, drop the batch.
-    pub fn split(&mut self) -> (&mut Connector<'s>, Roots<'_, 's>) {
-        let pages = &mut self.pages;
-        (&mut self.connector, Roots { pages })
+        self.connector.bytes() + self.back.pages.bytes()
     }
 
     /// Puts a block on the tip; the state's root after it.
@@ -92,7 +66,7 @@ impl<'s> Batch<'s> {
     /// [`StoreError::NotNext`], [`StoreError::Genesis`] and [`StoreError::Path`], which leave the batch as it was; those of the database.
     pub fn connect(&mut self, block: ConnectBlock<'_>) -> Result<StateRoot, StoreError> {
         let changes = self.connector.connect(block)?;
-        let root = self.root(&changes)?;
+        let root = self.back.root(&changes)?;
         if root != block.header.claims().state_root {
             let tip = self.read().tip()?.ok_or(StoreError::NoTip)?;
             self.connector.put_tip(&Tip {
@@ -101,11 +75,6 @@ impl<'s> Batch<'s> {
             });
         }
         Ok(root)
-    }
-
-    fn root(&mut self, changes: &TreeChanges) -> Result<StateRoot, StoreError> {
-        let pages = &mut self.pages;
-        Roots { pages }.root(changes)
     }
 
     /// Keeps a block that is not on the main chain. Its work is that of its chain, itself included.
@@ -149,7 +118,7 @@ impl<'s> Batch<'s> {
         let before = undo.iter();
         let before = before.map(|(path, record)| (path.as_str(), record.as_deref()));
         let (changes, _) = self.connector.apply(before)?;
-        self.root(&changes)?;
+        self.back.root(&changes)?;
         let parent = self.parent_tip(&entry)?;
         let overlay = &mut self.connector.overlay;
         for token in BlockLine::new(&line).transactions() {
@@ -184,35 +153,15 @@ impl<'s> Batch<'s> {
     ///
     /// # Errors
     /// Those of the database; then nothing of the batch is kept.
-    pub fn commit(self, durability: Durability) -> Result<(), StoreError> {
-        let Connector {
-            shared,
-            overlay,
-            unsealed,
-        } = self.connector;
-        let durability = match unsealed.is_empty() {
-            true => durability,
-            false => Durability::Synced,
-        };
-        failpoint::reach("commit:before");
-        let (values, pages) = (overlay.into_changes(), self.pages.into_changes());
-        let written = {
-            let bytes = write_bytes(values.writes()) + write_bytes(pages.writes());
-            let mut writes = values.writes().chain(pages.writes());
-            shared.engine.write(&mut writes, bytes, durability)
-        };
-        if let Err(error) = written {
-            values.forget();
-            pages.forget();
-            return Err(error);
+    pub fn commit(mut self, durability: Durability) -> Result<(), StoreError> {
+        let (filled, cache) = self.connector.into_parts();
+        let committed = self.back.commit(&filled, durability);
+        match (cache, filled.into_layer()) {
+            (Some(cache), Some(layer)) if committed.is_ok() => layer.keep_in(cache),
+            // What the database holds is read anew.
+            (Some(cache), _) => cache.clear(),
+            (None, _) => {}
         }
-        values.keep();
-        pages.keep();
-        failpoint::reach("commit:after");
-        for index in unsealed {
-            failpoint::reach("unseal:before_remove");
-            shared.files.remove(index)?;
-        }
-        Ok(())
+        committed
     }
 }

@@ -1,10 +1,12 @@
 use borsh::BorshSerialize;
 use lyceum_protocol::{BlockHash, BlockLine, Header, Height, SegmentIndex, TxId, Work};
 
+use crate::cache::ValueCache;
 use crate::engine::View;
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::overlay::Overlay;
+use crate::pipeline::Filled;
 use crate::schema::{
     BlockEntry, LENGTH_BYTES, META_TIP, Tip, TransactionValue, block_key, encode, encode_hash,
     encode_in, height_key, key_height, path_prefix,
@@ -29,7 +31,7 @@ pub struct ConnectBlock<'b> {
     pub receipts: &'b [Vec<u8>],
 }
 
-/// What a block does to the state's tree: what [`Roots::root`](crate::Roots::root) makes its root of.
+/// What a block does to the state's tree: what [`Back::root`](crate::Back::root) makes its root of.
 #[derive(Debug)]
 pub struct TreeChanges(pub(crate) Vec<(Key, Option<[u8; 32]>)>);
 
@@ -60,12 +62,11 @@ impl UndoEntry<'_> {
     }
 }
 
-/// The part of a [`Batch`](crate::Batch) that is all but the state's tree: while the root after one block is made, it connects the next.
+/// The part of a batch that is all but the state's tree: while the root after one block is made, it connects the next.
 pub struct Connector<'s> {
     pub(crate) shared: &'s Shared,
     pub(crate) overlay: Overlay<'s>,
-    /// Segments that the batch unsealed: their files go once it is committed.
-    pub(crate) unsealed: Vec<SegmentIndex>,
+    unsealed: Vec<SegmentIndex>,
 }
 
 impl<'s> Connector<'s> {
@@ -89,6 +90,17 @@ impl<'s> Connector<'s> {
     /// About how much memory it takes up, until the batch is committed.
     pub fn bytes(&self) -> usize {
         self.overlay.bytes()
+    }
+
+    /// The batch, to be committed.
+    pub fn finish(self) -> Filled {
+        self.into_parts().0
+    }
+
+    /// The same, and the cache, which does not know of it yet.
+    pub(crate) fn into_parts(self) -> (Filled, Option<&'s mut ValueCache>) {
+        let (layer, cache) = self.overlay.into_parts();
+        (Filled::new(layer, self.unsealed), cache)
     }
 
     /// Puts a block on the tip, on the word of its header that its root will be right: where it is not, drop the batch.

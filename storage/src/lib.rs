@@ -44,6 +44,7 @@ mod failpoint;
 mod family;
 mod hasher;
 mod overlay;
+mod pipeline;
 mod schema;
 mod segment;
 mod store;
@@ -52,13 +53,14 @@ mod tests;
 mod tree;
 mod view;
 
-pub use batch::{Batch, Roots};
+pub use batch::Batch;
 pub use connector::{ConnectBlock, Connector, TreeChanges};
 pub use engine::{Durability, EngineSizes};
 pub use error::StoreError;
 #[cfg(any(test, feature = "failpoints"))]
 pub use failpoint::{FAILPOINT_VARIABLE, FAILPOINTS};
 pub use hasher::SeededState;
+pub use pipeline::{Back, Filled, Front};
 pub use schema::{BlockEntry, Tip, TxLocation};
 pub use segment::{DamagedSegment, SegmentEntry};
 pub use store::{OpenProgress, OpenReport, Options, Reader, Store};

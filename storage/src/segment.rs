@@ -86,15 +86,7 @@ impl Store {
     ///
     /// Ask after each commit, and once after a start: the process before may have died between a block and its seal.
     pub fn sealable(&self) -> Result<Option<SegmentIndex>, StoreError> {
-        let view = self.read();
-        let index = view.sealed_segments()?;
-        let Some(tip) = view.tip()? else {
-            return Ok(None);
-        };
-        let last = self.shared.heights(index).last();
-        let depth = u64::from(self.shared.segment_depth);
-        let is_deep = last.is_some_and(|last| tip.height.get() >= last.get() + depth);
-        Ok(is_deep.then_some(index))
+        self.shared.sealable()
     }
 
     /// Moves a segment's block lines from the database to a file: written, synced, renamed; then one commit drops the lines from the database
@@ -107,49 +99,15 @@ impl Store {
         index: SegmentIndex,
         durability: Durability,
     ) -> Result<SegmentEntry, StoreError> {
-        let view = self.read();
-        let tip = view.tip()?.ok_or(StoreError::NoTip)?.height;
-        let last = self.shared.heights(index).last();
-        if view.sealed_segments()? != index || last.is_none_or(|last| tip < last) {
-            let reason = "it is not the next, or not whole";
-            return Err(StoreError::NotSealable { index, reason });
-        }
-        let metainfo = view.metainfo(index)?.ok_or(StoreError::NoTip)?;
-        let mut overlay = Overlay::new(self.shared.engine.as_ref());
-        let mut offset = 0;
-        let mut heights = self.shared.heights(index);
-        self.shared.files.write(index, &mut |out| {
-            let Some(height) = heights.next() else {
-                return Ok(false);
-            };
-            let hash = view.hash_at(height)?.ok_or(StoreError::NoTip)?;
-            let line = view.line(&hash)?.ok_or(StoreError::NoTip)?;
-            out.extend_from_slice(line.as_bytes());
-            out.push(b'\n');
-            overlay.delete(Family::Blocks, block_key(height, &hash));
-            let bytes = line.len() as u32; // a block is at most 16 MiB
-            let place = encode(&OffsetValue { offset, bytes });
-            overlay.put(Family::Offsets, height_key(height), place);
-            offset += u64::from(bytes) + 1;
-            Ok(true)
-        })?;
-        let entry = SegmentEntry {
-            index,
-            metainfo,
-            is_missing: false,
-        };
-        put_entry(&mut overlay, &entry);
-        let sealed = encode(&(index.get() + 1));
-        overlay.put(Family::Meta, META_SEALED, sealed);
-        failpoint::reach("seal:before_commit");
-        let writes = overlay.into_changes();
-        let bytes = write_bytes(writes.writes());
-        drop(view);
-        self.shared
-            .engine
-            .write(&mut writes.writes(), bytes, durability)?;
-        failpoint::reach("seal:after_commit");
-        Ok(entry)
+        self.shared.seal(index, durability)
+    }
+
+    /// Seals all segments that are deep enough; gives how many.
+    ///
+    /// # Errors
+    /// As [`Store::seal`].
+    pub fn seal_ready(&mut self, durability: Durability) -> Result<usize, StoreError> {
+        self.shared.seal_ready(durability)
     }
 
     /// Puts a damaged segment's text back, from whoever had it.
@@ -193,11 +151,7 @@ impl Store {
     fn write_entry(&mut self, entry: &SegmentEntry) -> Result<(), StoreError> {
         let mut overlay = Overlay::new(self.shared.engine.as_ref());
         put_entry(&mut overlay, entry);
-        let writes = overlay.into_changes();
-        let bytes = write_bytes(writes.writes());
-        self.shared
-            .engine
-            .write(&mut writes.writes(), bytes, Durability::Synced)
+        self.shared.write(overlay, Durability::Synced)
     }
 
     /// Checks the sealed segments' files: their lengths, and if `thorough` every piece. Those found damaged are marked, so that reading
@@ -239,6 +193,84 @@ impl Store {
         }
         progress.set(sealed, sealed);
         Ok(damaged)
+    }
+}
+
+impl Shared {
+    fn sealable(&self) -> Result<Option<SegmentIndex>, StoreError> {
+        let view = self.read();
+        let index = view.sealed_segments()?;
+        let Some(tip) = view.tip()? else {
+            return Ok(None);
+        };
+        let last = self.heights(index).last();
+        let depth = u64::from(self.segment_depth);
+        let is_deep = last.is_some_and(|last| tip.height.get() >= last.get() + depth);
+        Ok(is_deep.then_some(index))
+    }
+
+    pub(crate) fn seal_ready(&self, durability: Durability) -> Result<usize, StoreError> {
+        let mut sealed = 0;
+        while let Some(index) = self.sealable()? {
+            self.seal(index, durability)?;
+            sealed += 1;
+        }
+        Ok(sealed)
+    }
+
+    fn seal(
+        &self,
+        index: SegmentIndex,
+        durability: Durability,
+    ) -> Result<SegmentEntry, StoreError> {
+        let view = self.read();
+        let tip = view.tip()?.ok_or(StoreError::NoTip)?.height;
+        let last = self.heights(index).last();
+        if view.sealed_segments()? != index || last.is_none_or(|last| tip < last) {
+            let reason = "it is not the next, or not whole";
+            return Err(StoreError::NotSealable { index, reason });
+        }
+        let metainfo = view.metainfo(index)?.ok_or(StoreError::NoTip)?;
+        let mut overlay = Overlay::new(self.engine.as_ref());
+        let mut offset = 0;
+        let mut heights = self.heights(index);
+        self.files.write(index, &mut |out| {
+            let Some(height) = heights.next() else {
+                return Ok(false);
+            };
+            let hash = view.hash_at(height)?.ok_or(StoreError::NoTip)?;
+            let line = view.line(&hash)?.ok_or(StoreError::NoTip)?;
+            out.extend_from_slice(line.as_bytes());
+            out.push(b'\n');
+            overlay.delete(Family::Blocks, block_key(height, &hash));
+            let bytes = line.len() as u32; // a block is at most 16 MiB
+            let place = encode(&OffsetValue { offset, bytes });
+            overlay.put(Family::Offsets, height_key(height), place);
+            offset += u64::from(bytes) + 1;
+            Ok(true)
+        })?;
+        let entry = SegmentEntry {
+            index,
+            metainfo,
+            is_missing: false,
+        };
+        put_entry(&mut overlay, &entry);
+        let sealed = encode(&(index.get() + 1));
+        overlay.put(Family::Meta, META_SEALED, sealed);
+        failpoint::reach("seal:before_commit");
+        drop(view);
+        self.write(overlay, durability)?;
+        failpoint::reach("seal:after_commit");
+        Ok(entry)
+    }
+
+    /// Commits what is of no batch.
+    fn write(&self, overlay: Overlay<'_>, durability: Durability) -> Result<(), StoreError> {
+        let (layer, _) = overlay.into_parts();
+        let writes = layer.writes();
+        let bytes = write_bytes(writes.iter().copied());
+        let mut writes = writes.iter().copied();
+        self.engine.write(&mut writes, bytes, durability)
     }
 }
 

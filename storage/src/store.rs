@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,8 +31,8 @@ pub struct Options {
     pub record_cache_bytes: usize,
     /// Bytes of memory for what was written, until it is flushed to a file. While it is, half as much again can fill.
     pub write_buffer_bytes: usize,
-    /// Bytes of memory for a batch of many blocks, until it is committed; the commit takes as much again. [`Store::batch_bytes`] gives it to who
-    /// fills the batch.
+    /// Bytes of memory for a batch of many blocks, until it is committed. The commit takes as much again, and the next batch may be filled by then.
+    /// [`Store::batch_bytes`] gives it to who fills the batch.
     pub batch_bytes: usize,
     /// How many of the last blocks can be disconnected. Undo records and side blocks beyond are forgotten.
     pub reorg_depth_max: u64,
@@ -68,11 +69,11 @@ impl OpenProgress {
 }
 
 impl Options {
-    /// Bytes of memory that the store takes up at the most, a full batch included. Beside it there are the headers of all blocks, some hundred bytes
+    /// Bytes of memory that the store takes up at the most, full batches included. Beside it there are the headers of all blocks, some hundred bytes
     /// each, and what the allocators can't use.
     pub fn memory_bytes(&self) -> usize {
         let caches = self.cache_bytes + self.tree_cache_bytes + self.record_cache_bytes;
-        caches + self.write_buffer_bytes / 2 * 3 + 2 * self.batch_bytes
+        caches + self.write_buffer_bytes / 2 * 3 + 3 * self.batch_bytes
     }
 }
 
@@ -113,26 +114,36 @@ pub(crate) struct Shared {
     pub(crate) segment_depth: u32,
     pub(crate) reorg_depth_max: u64,
     folder: Option<PathBuf>,
-    hashed: Mutex<Option<HashedSegment>>,
+    hashed: Mutex<VecDeque<HashedSegment>>,
 }
 
-/// The torrent of the segment that was last hashed from its blocks. It is asked for by the block that is to carry it, and again by sealing.
+/// How many torrents are remembered that were hashed from blocks. Each is asked for by the block that is to carry it, and again by sealing; that may be
+/// when the next one is known.
+const HASHED_SEGMENTS: usize = 2;
+
+/// The torrent of a segment that was hashed from its blocks.
 struct HashedSegment {
     last_block: BlockHash,
     metainfo: Metainfo,
 }
 
 impl Shared {
-    /// The torrent of the segment that ends with a block, if it was the last that was hashed. A block's hash stands for all the text up to it.
+    /// The ledger as of the last commit.
+    pub(crate) fn read(&self) -> LedgerView<'_> {
+        LedgerView::new(self.engine.snapshot(), self)
+    }
+
+    /// The torrent of the segment that ends with a block, if it was among the last that were hashed. A block's hash stands for all the text up to it.
     pub(crate) fn hashed_segment(&self, last_block: &BlockHash) -> Option<Metainfo> {
         let hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
-        let hashed = hashed.as_ref()?;
-        (hashed.last_block == *last_block).then(|| hashed.metainfo.clone())
+        let found = hashed.iter().find(|one| one.last_block == *last_block);
+        found.map(|one| one.metainfo.clone())
     }
 
     pub(crate) fn keep_hashed_segment(&self, last_block: BlockHash, metainfo: Metainfo) {
         let mut hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
-        *hashed = Some(HashedSegment {
+        hashed.truncate(HASHED_SEGMENTS - 1);
+        hashed.push_front(HashedSegment {
             last_block,
             metainfo,
         });
@@ -171,7 +182,7 @@ pub struct Reader {
 impl Reader {
     /// The ledger as of the last commit.
     pub fn read(&self) -> LedgerView<'_> {
-        LedgerView::new(self.shared.engine.snapshot(), &self.shared)
+        self.shared.read()
     }
 
     /// What the database takes up.
@@ -281,7 +292,7 @@ impl Store {
 
     /// The ledger as of the last commit.
     pub fn read(&self) -> LedgerView<'_> {
-        LedgerView::new(self.shared.engine.snapshot(), &self.shared)
+        self.shared.read()
     }
 
     /// How much memory a batch should take up at the most, by the options.
@@ -298,6 +309,11 @@ impl Store {
     /// Starts a batch of changes. Dropped without [`Batch::commit`], it leaves no trace.
     pub fn begin(&mut self) -> Batch<'_> {
         Batch::new(&self.shared, &mut self.caches)
+    }
+
+    /// What the parts of a pipeline share.
+    pub(crate) fn parts(&mut self) -> (&Shared, &mut Caches) {
+        (&self.shared, &mut self.caches)
     }
 
     /// Closes the ledger cleanly, so that the next start need not verify it. Dropping the store does the same, but can't say what failed.

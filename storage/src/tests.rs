@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod miner;
 mod patches;
+mod pipeline;
 mod random;
 mod segments;
 mod snapshot;

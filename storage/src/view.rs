@@ -275,7 +275,7 @@ impl<'a> LedgerView<'a> {
 
     /// The torrent of a segment of the main chain, sealed or not; `None` while the chain does not reach its end.
     ///
-    /// Of an unsealed segment it is hashed from the block lines, and only the last such answer is remembered.
+    /// Of an unsealed segment it is hashed from the block lines, and only the last such answers are remembered.
     pub fn metainfo(&self, index: SegmentIndex) -> Result<Option<Metainfo>, StoreError> {
         if let Some(segment) = self.segment(index)? {
             return Ok(Some(segment.metainfo));

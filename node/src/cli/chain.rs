@@ -280,7 +280,7 @@ fn replay(chain: &Chain, scratch: &Path, progress: &mut Progress) -> anyhow::Res
         run.map(|run| (!run.is_empty()).then_some(run)).transpose()
     });
     let mut done = 0;
-    again.import_runs(runs, now, Durability::Unlogged, |_, run| {
+    again.import_runs(runs, now, Durability::Unlogged, |run| {
         progress.step(run.done as u64);
         done += run.done as u64;
         let error = run.error.map_or(Ok(()), Err);

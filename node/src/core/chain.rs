@@ -23,6 +23,7 @@ use super::state_world::StateWorld;
 mod ahead;
 mod announced;
 mod context;
+mod import;
 mod lines;
 mod orphans;
 mod part;
@@ -43,7 +44,7 @@ pub use template::Template;
 /// The chain of one node, over its store.
 ///
 /// It decides; it does no I/O but through the store, and the time comes in with each call. After [`ChainError::Store`] or
-/// [`ChainError::World`] its tree may be ahead of the store: close it and open it again.
+/// [`ChainError::World`] its tree may not be the store's: close it and open it again.
 pub struct Chain {
     spec: Arc<ChainSpec>,
     executor: Executor,
@@ -310,12 +311,7 @@ impl Chain {
     /// # Errors
     /// [`ChainError::Store`].
     pub fn seal_ready(&mut self, durability: Durability) -> Result<usize, ChainError> {
-        let mut sealed = 0;
-        while let Some(index) = self.store.sealable()? {
-            self.store.seal(index, durability)?;
-            sealed += 1;
-        }
-        Ok(sealed)
+        Ok(self.store.seal_ready(durability)?)
     }
 
     /// Puts a damaged segment's text back, from a file.

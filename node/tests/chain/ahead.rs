@@ -7,7 +7,7 @@ use lyceum_storage::Durability;
 use crate::forge::*;
 
 /// The lines with a block of another state root at `wrong`, and those after it linked anew.
-fn forged(spec: &ChainSpec, lines: &[String], wrong: usize) -> Vec<String> {
+pub(crate) fn forged(spec: &ChainSpec, lines: &[String], wrong: usize) -> Vec<String> {
     let mut forged = lines[..wrong].to_vec();
     for (index, line) in lines.iter().enumerate().skip(wrong) {
         let mut claims = header(spec, line).claims().clone();

@@ -6,6 +6,7 @@ mod ahead;
 mod cli;
 mod deep;
 mod forge;
+mod runs;
 mod segment_files;
 
 use forge::*;

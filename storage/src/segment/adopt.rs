@@ -8,7 +8,7 @@ use lyceum_protocol::{Height, MetainfoBuilder, PIECE_BYTES, SegmentIndex};
 
 use super::{SegmentEntry, put_entry, sealed};
 use crate::connector::Connector;
-use crate::engine::{Durability, View, write_bytes};
+use crate::engine::{Durability, View};
 use crate::error::StoreError;
 use crate::failpoint;
 use crate::family::Family;
@@ -67,14 +67,10 @@ impl Store {
         }
         put_entry(&mut overlay, &entry);
         overlay.put(Family::Meta, META_SEALED, encode(&(index.get() + 1)));
-        let writes = overlay.into_changes();
-        let bytes = write_bytes(writes.writes());
         drop(view);
         self.shared.files.adopt(index, file)?;
         failpoint::reach("adopt:before_commit");
-        self.shared
-            .engine
-            .write(&mut writes.writes(), bytes, Durability::Synced)?;
+        self.shared.write(overlay, Durability::Synced)?;
         failpoint::reach("adopt:after_commit");
         Ok(entry)
     }

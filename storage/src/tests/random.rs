@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::miner::{Made, Miner};
+use super::pipeline::pipe;
 use super::{dump, options, stores};
 use crate::{Durability, Store};
 
@@ -13,18 +14,21 @@ struct Round {
     connects: usize,
     /// The batch is dropped once before it is committed.
     dropped_first: bool,
+    /// So many blocks are connected while those before are committed; 0 for all in one batch.
+    batch_len: usize,
     seals: bool,
     reopens: bool,
 }
 
 fn rounds() -> impl Strategy<Value = Vec<Round>> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    let round = (0..7_usize, 0..9_usize, flags);
+    let round = (0..7_usize, 0..9_usize, 0..4_usize, flags);
     let round = round.prop_map(
-        |(disconnects, connects, (dropped_first, seals, reopens))| Round {
+        |(disconnects, connects, batch_len, (dropped_first, seals, reopens))| Round {
             disconnects,
             connects,
             dropped_first,
+            batch_len,
             seals,
             reopens,
         },
@@ -41,6 +45,11 @@ fn play(store: &mut Store, round: &Round, disconnects: usize, connected: &[Made]
         let mut batch = store.begin();
         for _ in 0..disconnects {
             batch.disconnect().unwrap();
+        }
+        if commits && round.batch_len > 0 {
+            batch.commit(Durability::Buffered).unwrap();
+            pipe(store, connected, round.batch_len);
+            continue;
         }
         for made in connected {
             batch.connect(made.block()).unwrap();

@@ -37,10 +37,11 @@ impl<'e> PageOverlay<'e> {
         self.bytes + self.pages.len() * ENTRY_BYTES
     }
 
-    /// All pages that are not as they were, in the order of their keys.
-    pub(crate) fn into_changes(self) -> PageChanges<'e> {
+    /// Takes all pages out that are not as they were, in the order of their keys. [`PageOverlay::keep`] is next, or [`PageOverlay::forget`].
+    pub(crate) fn take_changes(&mut self) -> PageChanges {
+        self.bytes = 0;
         self.cache.last_batch = self.pages.len();
-        let mut pages: Vec<_> = self.pages.into_iter().collect();
+        let mut pages: Vec<_> = self.pages.drain().collect();
         pages.sort_unstable_by_key(|(path, _)| *path);
         let mut patches = Vec::new();
         let mut ends = Vec::with_capacity(pages.len());
@@ -51,11 +52,22 @@ impl<'e> PageOverlay<'e> {
             ends.push(patches.len());
         }
         PageChanges {
-            cache: self.cache,
             pages,
             patches,
             ends,
         }
+    }
+
+    /// They are committed: what follows builds on them.
+    pub(crate) fn keep(&mut self, changes: PageChanges) {
+        for (path, page) in changes.pages {
+            self.cache.keep(path, page);
+        }
+    }
+
+    /// The commit failed: what the database holds is read anew.
+    pub(crate) fn forget(&mut self) {
+        self.cache.clear();
     }
 }
 
@@ -89,8 +101,7 @@ impl Pages for PageOverlay<'_> {
 }
 
 /// What a batch writes of the tree.
-pub(crate) struct PageChanges<'e> {
-    cache: &'e mut PageCache,
+pub(crate) struct PageChanges {
     pages: Vec<(PagePath, Option<Page>)>,
     /// What changed of the pages of which that is little, one after the other.
     patches: Vec<u8>,
@@ -98,7 +109,7 @@ pub(crate) struct PageChanges<'e> {
     ends: Vec<usize>,
 }
 
-impl PageChanges<'_> {
+impl PageChanges {
     pub(crate) fn writes(&self) -> impl Iterator<Item = Write<'_>> {
         let starts = std::iter::once(&0).chain(&self.ends);
         let patches = starts
@@ -112,17 +123,5 @@ impl PageChanges<'_> {
             };
             (Family::Tree, path.key(), change)
         })
-    }
-
-    /// They are committed: the next batch builds on them.
-    pub(crate) fn keep(self) {
-        for (path, page) in self.pages {
-            self.cache.keep(path, page);
-        }
-    }
-
-    /// The commit failed: what the database holds is read anew.
-    pub(crate) fn forget(self) {
-        self.cache.clear();
     }
 }

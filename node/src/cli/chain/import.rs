@@ -48,8 +48,7 @@ fn import_lines(
     progress.step(first.len() as u64 + 1);
     let (mut done, mut new) = (1, 0);
     let runs = lines.map(|run| run.map_err(anyhow::Error::from));
-    chain.import_runs(runs, now, DURABILITY, |chain, run| {
-        chain.seal_ready(DURABILITY)?;
+    chain.import_runs(runs, now, DURABILITY, |run| {
         (done, new) = (done + run.done, new + run.new);
         progress.step(run.bytes);
         let error = run.error.map_or(Ok(()), Err);

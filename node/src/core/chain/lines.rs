@@ -2,12 +2,14 @@
 
 use std::io::{self, BufRead, Read as _};
 
+use super::run::RUNS_WAITING;
+
 /// Lines that are imported by one write.
 pub const RUN_LINES: usize = 256;
 /// Bytes of lines after which a write is made, however few they are.
-pub const RUN_BYTES: usize = 4 << 20;
-/// Memory of an import for lines that are not connected yet, about: three runs are there at once, each some four times over.
-pub const RUNS_BYTES_MAX: usize = 3 * 4 * RUN_BYTES;
+pub const RUN_BYTES: usize = 2 << 20;
+/// Memory of an import for lines that are not connected yet, about: so many runs wait, one is executed, one read, and each is there some four times over.
+pub const RUNS_BYTES_MAX: usize = (RUNS_WAITING + 2) * 4 * RUN_BYTES;
 
 /// Why a text is not made of block lines.
 #[derive(Debug, thiserror::Error)]

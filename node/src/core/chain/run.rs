@@ -1,10 +1,10 @@
 //! Many blocks at once, as a chain is pulled: signatures in parallel, links and execution in order, one write for all.
 
-use std::iter::Peekable;
-use std::sync::mpsc::sync_channel;
+use std::convert::Infallible;
+use std::iter;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, LazyLock};
 use std::thread;
-use std::vec::IntoIter;
 
 use lyceum_protocol::{
     BatchSeed, BlockError, ChainSpec, KnownKeys, Timestamp, UnlinkedBlock, check_unlinked,
@@ -13,14 +13,16 @@ use lyceum_storage::Durability;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::ahead::{AheadRules, WrongRoot};
+use super::ahead::{Ahead, AheadRules, Failure, Rest, extends};
+use super::import::{Ended, Import};
 use super::{Chain, ChainError, Imported, TipChange};
 
 /// Lines whose signatures one task verifies together, at the least: all of a run's are spread evenly over the threads, for each batch has a cost of
 /// its own, and one for each key in it.
 const TASK_LINES_MIN: usize = 16;
-/// Checked runs that wait for the one that is executed. One evens out runs of unlike weight; each costs its text some four times over.
-const RUNS_WAITING: usize = 1;
+/// Runs that are being checked, or wait, while another is executed. On two cores that keeps both busy, and more would execute no faster; each costs its
+/// text some four times over.
+pub(super) const RUNS_WAITING: usize = 2;
 
 /// How far the threads that check lines give way to others, in steps of `nice`: beside one of those that do not, one has a tenth of a core.
 const BACKGROUND_NICE: i32 = 10;
@@ -42,6 +44,10 @@ pub struct CheckedRun<L> {
 }
 
 impl<L> CheckedRun<L> {
+    pub(super) fn into_rest(self) -> Rest<L> {
+        self.lines.into_iter().peekable()
+    }
+
     /// Leaves the first lines out.
     pub(super) fn skip(&mut self, lines: usize) {
         self.lines.drain(..lines);
@@ -55,7 +61,9 @@ static BACKGROUND: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
         // Of the calling thread, on Linux. Where it can't be set, imports take somewhat longer.
         let _ = rustix::process::setpriority_process(None, BACKGROUND_NICE);
     };
-    let pool = ThreadPoolBuilder::new().start_handler(give_way);
+    // Whoever waits for the check panics, too.
+    let pool = ThreadPoolBuilder::new().panic_handler(|_| {});
+    let pool = pool.start_handler(give_way);
     pool.thread_name(|_| "check".to_owned()).build().ok()
 });
 
@@ -67,17 +75,39 @@ fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
+/// Why a check that was started has an end.
+const CHECKED: &str = "checks do not panic";
+
 impl RunChecker {
+    /// Starts to check lines on one of the threads that give way; gives where the run comes from.
+    fn start<L: AsRef<str> + Send + 'static>(&self, lines: Vec<L>) -> Receiver<CheckedRun<L>> {
+        let (send, checked) = sync_channel(1);
+        let checker = self.clone();
+        let check = move || {
+            let verdicts = checker.verdicts(&lines);
+            let lines = lines.into_iter().zip(verdicts).collect();
+            // Nobody takes it where the import has ended.
+            let _ = send.send(CheckedRun { lines });
+        };
+        match BACKGROUND.as_ref() {
+            Some(pool) => pool.spawn(check),
+            None => check(),
+        }
+        checked
+    }
+
+    /// The verdict on each line by itself.
+    fn verdicts<L: AsRef<str>>(&self, lines: &[L]) -> Vec<Result<UnlinkedBlock, BlockError>> {
+        let lines: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
+        check_unlinked(&lines, &self.spec, &self.seed, &self.keys)
+    }
+
     /// Checks lines: some hundred a call.
     pub fn check<L: AsRef<str> + Sync>(&self, lines: Vec<L>) -> CheckedRun<L> {
         let verdicts: Vec<_> = in_background(|| {
             let task_lines = lines.len().div_ceil(rayon::current_num_threads());
             let tasks = lines.par_chunks(task_lines.max(TASK_LINES_MIN));
-            let verdicts = tasks.flat_map_iter(|lines| {
-                let lines: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
-                check_unlinked(&lines, &self.spec, &self.seed, &self.keys)
-            });
-            verdicts.collect()
+            tasks.flat_map_iter(|lines| self.verdicts(lines)).collect()
         });
         let lines = lines.into_iter().zip(verdicts).collect();
         CheckedRun { lines }
@@ -97,6 +127,14 @@ pub struct ImportRun {
     pub error: Option<ChainError>,
     /// How the main chain changed in all.
     pub change: TipChange,
+}
+
+impl ImportRun {
+    /// One more line is dealt with.
+    pub(super) fn took(&mut self, line: &str) {
+        self.done += 1;
+        self.bytes += line.len() as u64 + 1;
+    }
 }
 
 impl Chain {
@@ -122,33 +160,36 @@ impl Chain {
         self.import_checked(checked, now, durability)
     }
 
-    /// Imports run after run: while one is executed, the signatures of the next are verified. `each` is told of every run, and may end it.
+    /// Imports run after run: while one is executed, the signatures of the next are verified, and what was executed before is committed. Segments are
+    /// sealed as they become deep enough. `each` is told of every run, in order, and may end the import; a run with an error ends it.
     ///
     /// # Errors
     /// Those of `runs` and of `each`.
-    pub fn import_runs<L: AsRef<str> + Send + Sync, E: Send>(
+    pub fn import_runs<L: AsRef<str> + Send + Sync + 'static, E: Send>(
         &mut self,
         runs: impl Iterator<Item = Result<Vec<L>, E>> + Send,
         now: impl Fn() -> Timestamp,
         durability: Durability,
-        mut each: impl FnMut(&mut Self, ImportRun) -> Result<(), E>,
+        each: impl FnMut(ImportRun) -> Result<(), E>,
     ) -> Result<(), E> {
         let checker = self.run_checker();
         thread::scope(|scope| {
-            let (send, checked) = sync_channel(RUNS_WAITING);
+            let (send, checks) = sync_channel(RUNS_WAITING);
             scope.spawn(move || {
                 for run in runs {
                     // Nobody takes it where an error has ended the import.
-                    if send.send(run.map(|lines| checker.check(lines))).is_err() {
+                    if send.send(run.map(|lines| checker.start(lines))).is_err() {
                         break;
                     }
                 }
             });
-            for run in checked {
-                let imported = self.import_checked(run?, now(), durability);
-                each(self, imported)?;
-            }
-            Ok(())
+            let checked = checks.into_iter();
+            let checked = checked.map(|check| check.map(|check| check.recv().expect(CHECKED)));
+            let way = Way {
+                durability,
+                seals: true,
+            };
+            self.import_all(checked, now, way, each)
         })
     }
 
@@ -159,81 +200,99 @@ impl Chain {
         now: Timestamp,
         durability: Durability,
     ) -> ImportRun {
-        let mut run = ImportRun::default();
-        let mut rest = checked.lines.into_iter().peekable();
-        while rest.peek().is_some() {
-            let before = run.done;
-            let ended = self.extend_tip(&mut rest, now, durability, &mut run);
-            if let Err(error) = ended {
-                run.error = Some(error);
-                return run;
-            }
-            // A line that does not extend the tip goes the long way.
-            if let Some((line, _)) = rest.next_if(|_| before == run.done) {
-                match self.import(line.as_ref(), now) {
-                    Ok(imported) => {
-                        run.new += usize::from(imported != Imported::Known);
-                        if let Imported::Tip(change) = imported {
-                            run.change.extend(change);
-                        }
-                    }
-                    Err(error) => {
-                        run.error = Some(error);
-                        return run;
-                    }
-                }
-                run.done += 1;
-                run.bytes += line.as_ref().len() as u64 + 1;
-            }
-        }
-        run
+        let runs = iter::once(Ok::<_, Infallible>(checked));
+        let way = Way {
+            durability,
+            seals: false,
+        };
+        let mut imported = ImportRun::default();
+        let Ok(()) = self.import_all(
+            runs,
+            || now,
+            way,
+            |run| {
+                imported = run;
+                Ok(())
+            },
+        );
+        imported
     }
 
-    /// Connects the lines that extend the tip, up to the first that does not, in one batch.
-    fn extend_tip<L: AsRef<str> + Sync>(
+    fn import_all<L: AsRef<str> + Sync, E>(
         &mut self,
-        rest: &mut Peekable<IntoIter<Judged<L>>>,
+        runs: impl Iterator<Item = Result<CheckedRun<L>, E>>,
+        now: impl Fn() -> Timestamp,
+        way: Way,
+        each: impl FnMut(ImportRun) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut import = Import::new(runs, now, each);
+        loop {
+            let rules = AheadRules {
+                executor: &self.executor,
+                spec: &self.spec,
+                batch_bytes: self.store.batch_bytes(),
+                durability: way.durability,
+                seals: way.seals,
+            };
+            let (tree, store) = (&mut self.tree, &mut self.store);
+            let ended = Ahead::run(rules, tree, store, |ahead| import.go_ahead(ahead));
+            let now = (import.now)();
+            let error = match ended {
+                Ended::All(result) => return result,
+                Ended::OffTip => {
+                    let rest = &mut import.source.rest;
+                    match self.import_off_tip(rest, now, &mut import.run) {
+                        Ok(()) => continue,
+                        Err(error) => error,
+                    }
+                }
+                Ended::Refused(error) => error,
+                Ended::Failed(mut flight, failure) => match *failure {
+                    Failure::Root { index, error } => {
+                        // Blocks were executed that stand on a wrong one: back to the last commit, and from there up to that block.
+                        let good = flight.lines[..index].iter().map(AsRef::as_ref);
+                        let good = self.import_run(&good.collect::<Vec<_>>(), now, way.durability);
+                        flight.cut(good.done);
+                        if let Err(Ended::All(result)) = import.landed(Some((flight, Ok(())))) {
+                            return result;
+                        }
+                        good.error.unwrap_or(error.into())
+                    }
+                    Failure::Store(error) => error.into(),
+                    Failure::Panic => unreachable!("it went on in this thread"),
+                },
+            };
+            import.run.error = Some(error);
+            return import.report();
+        }
+    }
+
+    /// Takes the next lines the long way, up to one that extends the tip.
+    fn import_off_tip<L: AsRef<str>>(
+        &mut self,
+        rest: &mut Rest<L>,
         now: Timestamp,
-        durability: Durability,
         run: &mut ImportRun,
     ) -> Result<(), ChainError> {
-        let batch_bytes = self.store.batch_bytes();
-        let mut batch = self.store.begin();
-        let rules = AheadRules {
-            executor: &self.executor,
-            spec: &self.spec,
-            tree: &self.tree,
-            now,
-            batch_bytes,
-        };
-        let ahead = rules.connect(&mut batch, rest);
-        if let Some(WrongRoot { index, error }) = ahead.wrong {
-            // Blocks were executed that stand on a wrong one: back to the last commit, and from there up to that block.
-            drop(batch);
-            let mut good = ahead.lines;
-            good.truncate(index);
-            let good = self.run_checker().check(good).lines;
-            self.extend_tip(&mut good.into_iter().peekable(), now, durability, run)?;
-            return Err(error.into());
+        let mut is_first = true;
+        while let Some((line, _)) =
+            rest.next_if(|judged| is_first || !extends(&self.tree, Some(self.tree.tip()), judged))
+        {
+            is_first = false;
+            let imported = self.import(line.as_ref(), now)?;
+            run.took(line.as_ref());
+            run.new += usize::from(imported != Imported::Known);
+            if let Imported::Tip(change) = imported {
+                run.change.extend(change);
+            }
         }
-        // In trouble the batch may hold half of a block: none of it is kept.
-        let refused = match ahead.stopped {
-            Some(error) if !error.is_verdict() => return Err(error),
-            refused => refused,
-        };
-        for header in &ahead.connected {
-            self.tree.insert(*header)?;
-        }
-        batch.commit(durability)?;
-        let hashes = ahead.connected.iter().map(|header| header.hash);
-        run.change.connected.extend(hashes);
-        let lengths = ahead
-            .lines
-            .iter()
-            .map(|line| line.as_ref().len() as u64 + 1);
-        run.bytes += lengths.take(ahead.connected.len()).sum::<u64>();
-        run.done += ahead.connected.len();
-        run.new += ahead.connected.len();
-        refused.map_or(Ok(()), Err)
+        Ok(())
     }
+}
+
+/// How blocks are written.
+#[derive(Clone, Copy)]
+struct Way {
+    durability: Durability,
+    seals: bool,
 }
