@@ -5,6 +5,8 @@
 //! time: where others use the machine, the latter is the one to go by. Imports run in a process of their own, as `lyceum chain import` does,
 //! so that their memory is theirs alone.
 
+#[path = "../src/allocator.rs"]
+mod allocator;
 mod chains;
 
 use std::convert::Infallible;
@@ -23,9 +25,6 @@ use lyceum_protocol::{
 use lyceum_storage::{Durability, Options, Store};
 use rayon::prelude::*;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// How often the two sides of a ratio are measured, in turn: where the machine's speed changes within seconds, one of each would say little.
 const ROUNDS: usize = 5;
 /// The states that are compared, in records, and the transactions on each.
@@ -43,6 +42,7 @@ const CHILD: &str = "LYCEUM_BENCH_IMPORT";
 const FOLDER: &str = "LYCEUM_BENCH_FOLDER";
 
 fn main() {
+    allocator::set_up();
     if let Ok(untimed) = std::env::var(CHILD) {
         return child(untimed.parse().expect("a number"));
     }

@@ -2,10 +2,20 @@
 
 use std::process::ExitCode;
 
-/// Execution makes many small values: with the system's allocator an import takes a tenth longer. RocksDB's memory comes from it, too.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+mod allocator;
 
 fn main() -> ExitCode {
+    allocator::set_up();
     lyceum_node::main()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::allocator::{PURGE_DELAY_MS, purge_delay, set_up};
+
+    #[test]
+    fn the_allocator_can_be_set_up() {
+        set_up();
+        assert_eq!(purge_delay(), PURGE_DELAY_MS);
+    }
 }

@@ -65,9 +65,10 @@ impl<'s> Batch<'s> {
     /// # Errors
     /// [`StoreError::NotNext`], [`StoreError::Genesis`] and [`StoreError::Path`], which leave the batch as it was; those of the database.
     pub fn connect(&mut self, block: ConnectBlock<'_>) -> Result<StateRoot, StoreError> {
+        let claimed = block.header.claims().state_root;
         let changes = self.connector.connect(block)?;
         let root = self.back.root(&changes)?;
-        if root != block.header.claims().state_root {
+        if root != claimed {
             let tip = self.read().tip()?.ok_or(StoreError::NoTip)?;
             self.connector.put_tip(&Tip {
                 state_root: root,
@@ -115,9 +116,7 @@ impl<'s> Batch<'s> {
         let entry = self.read().block(&tip.hash)?;
         let entry = entry.ok_or(StoreError::NoTip)?;
         let line = self.read().line(&tip.hash)?.unwrap_or_default();
-        let before = undo.iter();
-        let before = before.map(|(path, record)| (path.as_str(), record.as_deref()));
-        let (changes, _) = self.connector.apply(before)?;
+        let (changes, _) = self.connector.apply(undo)?;
         self.back.root(&changes)?;
         let parent = self.parent_tip(&entry)?;
         let overlay = &mut self.connector.overlay;

@@ -1,4 +1,3 @@
-use borsh::BorshSerialize;
 use lyceum_protocol::{BlockHash, BlockLine, Header, Height, SegmentIndex, TxId, Work};
 
 use crate::cache::ValueCache;
@@ -8,16 +7,16 @@ use crate::family::Family;
 use crate::overlay::Overlay;
 use crate::pipeline::Filled;
 use crate::schema::{
-    BlockEntry, LENGTH_BYTES, META_TIP, Tip, TransactionValue, block_key, encode, encode_hash,
-    encode_in, height_key, key_height, path_prefix,
+    BlockEntry, LENGTH_BYTES, ListEncoder, META_TIP, Tip, TransactionValue, block_key, encode,
+    encode_hash, encode_in, height_key, key_height, path_prefix,
 };
 use crate::segment::{has_file, place_in_file, unseal};
 use crate::store::Shared;
-use crate::tree::Key;
-use crate::view::{LedgerView, StateChanges, count, key_changes};
+use crate::tree::{Key, hash_bytes};
+use crate::view::{LedgerView, StateChanges, count};
 
 /// A block whose rules are checked, with what its execution gave.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ConnectBlock<'b> {
     /// Its token.
     pub header: &'b Header,
@@ -26,7 +25,7 @@ pub struct ConnectBlock<'b> {
     /// The ids of its transactions, in order.
     pub ids: &'b [TxId],
     /// What it does to the records.
-    pub changes: &'b StateChanges,
+    pub changes: StateChanges,
     /// A receipt for each transaction, in order, in whatever form the caller likes.
     pub receipts: &'b [Vec<u8>],
 }
@@ -47,20 +46,8 @@ impl TreeChanges {
     }
 }
 
-/// A changed record, with what it held before: as [`UndoValue`](crate::schema::UndoValue) has it, borrowed.
-#[derive(BorshSerialize)]
-pub(crate) struct UndoEntry<'c> {
-    path: &'c str,
-    before: Option<Vec<u8>>,
-}
-
-impl UndoEntry<'_> {
-    /// How long it is, encoded.
-    fn bytes(&self) -> usize {
-        let before = self.before.as_ref().map_or(0, Vec::len);
-        LENGTH_BYTES + self.path.len() + 1 + LENGTH_BYTES + before
-    }
-}
+/// A path and what was there, encoded, as most are.
+const UNDO_BYTES_USUAL: usize = 160;
 
 /// The part of a batch that is all but the state's tree: while the root after one block is made, it connects the next.
 pub struct Connector<'s> {
@@ -112,16 +99,12 @@ impl<'s> Connector<'s> {
         for path in block.changes.keys() {
             path_prefix(path)?;
         }
-        let changes = block.changes.iter();
-        let changes = changes.map(|(path, record)| (path.as_str(), record.as_deref()));
-        let (changes, undo) = self.apply(changes)?;
+        let (changes, undo) = self.apply(block.changes)?;
         let entry = BlockEntry::new(block.header, block.line.as_str(), work);
         self.put_entry(&entry);
         self.put_main_line(&entry, block.line.as_str())?;
         let overlay = &mut self.overlay;
         overlay.put(Family::Main, height_key(height), encode_hash(&entry.hash));
-        let undo_bytes = undo.iter().map(UndoEntry::bytes).sum();
-        let undo = encode_in(undo_bytes, &undo);
         overlay.put(Family::Undo, height_key(height), undo);
         for (index, id) in block.ids.iter().enumerate() {
             let index = index as u32; // a block is at most 16 MiB
@@ -220,40 +203,47 @@ impl<'s> Connector<'s> {
         Ok(())
     }
 
-    /// Changes the records and their counts; what that does to the tree, and what the changed records held before. The paths are in order.
-    pub(crate) fn apply<'c>(
+    /// Changes the records and their counts; what that does to the tree, and what the changed records held before, as an
+    /// [`UndoValue`](crate::schema::UndoValue). The paths are in order.
+    pub(crate) fn apply(
         &mut self,
-        changes: impl Iterator<Item = (&'c str, Option<&'c str>)>,
-    ) -> Result<(TreeChanges, Vec<UndoEntry<'c>>), StoreError> {
-        let mut undo = Vec::new();
-        let mut effective = Vec::new();
-        let mut counts: Vec<(&str, i64)> = Vec::new();
+        changes: impl IntoIterator<Item = (String, Option<String>)>,
+    ) -> Result<(TreeChanges, Vec<u8>), StoreError> {
+        let changes = changes.into_iter();
+        let (len, _) = changes.size_hint();
+        let mut undo = ListEncoder::new(len * UNDO_BYTES_USUAL);
+        let mut keys = Vec::with_capacity(len);
+        let mut counts: Vec<(String, i64)> = Vec::new();
         for (path, record) in changes {
             let before = self.overlay.read(Family::Records, path.as_bytes())?;
-            if before.as_deref() == record.map(str::as_bytes) {
+            let record = record.map(String::into_bytes);
+            if before == record {
                 continue;
             }
             let added = i64::from(record.is_some()) - i64::from(before.is_some());
-            let prefix = path_prefix(path)?;
-            match counts.last_mut().filter(|(last, _)| *last == prefix) {
+            let prefix = path_prefix(&path)?;
+            match counts.last_mut().filter(|(last, _)| last == prefix) {
                 Some((_, count)) => *count += added,
-                None => counts.push((prefix, added)),
+                None => counts.push((prefix.to_owned(), added)),
             }
+            keys.push((
+                hash_bytes(path.as_bytes()),
+                record.as_deref().map(hash_bytes),
+            ));
+            undo.push(&(&path, before));
             match record {
-                Some(record) => self.overlay.put(Family::Records, path, record.into()),
+                Some(record) => self.overlay.put(Family::Records, path, record),
                 None => self.overlay.delete(Family::Records, path),
             }
-            undo.push(UndoEntry { path, before });
-            effective.push((path, record));
         }
         for (prefix, added) in counts.into_iter().filter(|(_, added)| *added != 0) {
-            match count(&self.overlay, prefix)?.saturating_add_signed(added) {
+            match count(&self.overlay, &prefix)?.saturating_add_signed(added) {
                 0 => self.overlay.delete(Family::Counts, prefix),
                 after => self.overlay.put(Family::Counts, prefix, encode(&after)),
             }
         }
-        let changes = key_changes(effective.into_iter());
-        Ok((TreeChanges(changes), undo))
+        keys.sort_unstable_by_key(|(key, _)| *key);
+        Ok((TreeChanges(keys), undo.finish()))
     }
 
     /// Drops what only a reorganisation deeper than the option allows would need: one undo record with each block, and whole ranges of

@@ -23,7 +23,7 @@
 //!     header: &genesis,
 //!     line: BlockLine::new(genesis.token()),
 //!     ids: &[],
-//!     changes: &changes,
+//!     changes,
 //!     receipts: &[],
 //! })?;
 //! assert_eq!(root, genesis.claims().state_root);

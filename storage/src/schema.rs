@@ -36,6 +36,32 @@ pub(crate) fn encode_in<T: BorshSerialize>(bytes: usize, value: &T) -> Vec<u8> {
     out
 }
 
+/// Encodes a value that is a list, item by item.
+pub(crate) struct ListEncoder {
+    bytes: Vec<u8>,
+    items: u32,
+}
+
+impl ListEncoder {
+    /// Of items that are about so many bytes in all.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self {
+            bytes: encode_in(bytes, &0_u32),
+            items: 0,
+        }
+    }
+
+    pub(crate) fn push<T: BorshSerialize>(&mut self, item: &T) {
+        self.items += 1; // a block's items are bounded by its 16 MiB
+        borsh::to_writer(&mut self.bytes, item).expect("writing to memory can't fail");
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.bytes[1..=LENGTH_BYTES].copy_from_slice(&self.items.to_le_bytes());
+        self.bytes
+    }
+}
+
 pub(crate) fn decode<T: BorshDeserialize>(
     family: Family,
     key: &[u8],

@@ -49,7 +49,7 @@ impl Made {
             header: &self.header,
             line: BlockLine::new(&self.line),
             ids: &self.ids,
-            changes: &self.changes,
+            changes: self.changes.clone(),
             receipts: &self.receipts,
         }
     }
@@ -275,7 +275,7 @@ fn what_does_not_follow_is_refused() {
         for path in ["", "a", "a/b", "a/b/", "/b/c", "a//c"] {
             let changes = StateChanges::from([(path.to_owned(), None)]);
             let block = ConnectBlock {
-                changes: &changes,
+                changes,
                 ..chain[1].block()
             };
             let refused = batch.connect(block);

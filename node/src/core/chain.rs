@@ -137,7 +137,7 @@ impl Chain {
                 header: &genesis,
                 line: BlockLine::new(genesis.token()),
                 ids: &[],
-                changes: &changes,
+                changes,
                 receipts: &[],
             })?;
             batch.commit(Durability::Synced)?;
@@ -453,7 +453,7 @@ fn connect_block(
         header: &block.header,
         line,
         ids: &transaction_ids(block),
-        changes: &changes,
+        changes,
         receipts: &receipts,
     })?;
     if let Err(error) = check_state_root(block.header.claims(), root) {

@@ -24,7 +24,7 @@ impl Made {
             header: &self.header,
             line: BlockLine::new(&self.line),
             ids: &self.ids,
-            changes: &self.changes,
+            changes: self.changes.clone(),
             receipts: &self.receipts,
         }
     }

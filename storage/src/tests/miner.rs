@@ -130,7 +130,7 @@ impl Miner {
                 header: &made.header,
                 line: BlockLine::new(&made.line),
                 ids: &made.ids,
-                changes: &made.changes,
+                changes: made.changes.clone(),
                 receipts: &made.receipts,
             })
             .unwrap();

@@ -32,7 +32,7 @@ fn store() -> Store {
         change("c/r/a", r#"{"n":4}"#),
         StateChanges::new(),
     ];
-    for (number, changes) in changes.iter().enumerate() {
+    for (number, changes) in changes.into_iter().enumerate() {
         if number > 0 {
             let claims = BlockClaims {
                 miner: Address::from_bytes(key.public()),

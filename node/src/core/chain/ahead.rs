@@ -342,7 +342,7 @@ impl Filling<'_> {
             header: &block.header,
             line,
             ids: &transaction_ids(block),
-            changes: &changes,
+            changes,
             receipts: &receipts,
         })?;
         let claims = block.header.claims().clone();
