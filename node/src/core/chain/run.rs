@@ -75,8 +75,8 @@ fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
-/// Why a check that was started has an end.
-const CHECKED: &str = "checks do not panic";
+/// What who waits for a check panics by, where that did.
+const CHECK_PANICKED: &str = "a check panicked";
 
 impl RunChecker {
     /// Starts to check lines on one of the threads that give way; gives where the run comes from.
@@ -184,7 +184,8 @@ impl Chain {
                 }
             });
             let checked = checks.into_iter();
-            let checked = checked.map(|check| check.map(|check| check.recv().expect(CHECKED)));
+            let checked =
+                checked.map(|check| check.map(|check| check.recv().expect(CHECK_PANICKED)));
             let way = Way {
                 durability,
                 seals: true,
