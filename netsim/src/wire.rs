@@ -58,6 +58,7 @@ impl Wire {
     /// Without root, `ip` or TUN devices, or where there are too many such networks.
     pub(crate) fn new(seed: u64, link: Link) -> anyhow::Result<Self> {
         let (network, own) = open_control()?;
+        sweep(network)?;
         let (device, control) = (device(network, 0), Ipv4Addr::new(10, network, 255, 1));
         let switch = Switch::start(seed, link)?;
         let address = format!("{control}/{PREFIX}");
@@ -81,9 +82,8 @@ impl Wire {
         let last = u8::try_from(number).ok().filter(|_| number <= NODES_MAX);
         let last = last.context("too many nodes")?;
         let address = Ipv4Addr::new(10, self.network, 0, last);
-        // With the process' id: one that was killed leaves its namespaces behind.
-        let space = format!("lyceum{}-{}-{last}", self.network, std::process::id());
         let device = device(self.network, last);
+        let space = device.clone();
         let own = tun::open(&device).context("no TUN device can be made for a node")?;
         ip(&["netns", "add", &space])?;
         self.namespaces.push(space.clone());
@@ -127,6 +127,19 @@ impl Drop for Wire {
 /// The name of a device: netsim's own is number 0.
 fn device(network: u8, number: u8) -> String {
     format!("lyceum{network}-{number}")
+}
+
+/// Removes the namespaces of a network that a process left behind which was killed: whoever holds the network is the only one on it.
+fn sweep(network: u8) -> anyhow::Result<()> {
+    let list = Command::new("ip").args(["netns", "list"]).output();
+    let list = list.context("ip cannot be run: install iproute2")?;
+    let list = String::from_utf8_lossy(&list.stdout);
+    let names = list.lines().filter_map(|line| line.split(' ').next());
+    let prefix = format!("lyceum{network}-");
+    for left in names.filter(|name| name.starts_with(&prefix)) {
+        ip(&["netns", "del", left])?;
+    }
+    Ok(())
 }
 
 /// Makes netsim's own end of the first network that nobody has: the kernel gives a name once.
@@ -177,5 +190,20 @@ mod tests {
         let left = Command::new("ip").args(["netns", "list"]).output().unwrap();
         let left = String::from_utf8(left.stdout).unwrap();
         assert!(spaces.iter().flatten().all(|space| !left.contains(space)));
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_swept_and_nothing_else() {
+        if !rustix::process::geteuid().is_root() {
+            return; // only root may make them
+        }
+        let exists = |space: &str| std::path::Path::new("/run/netns").join(space).exists();
+        let mut wires = [0, 1].map(|_| Wire::new(1, Link::default()).unwrap());
+        let left = format!("lyceum{}-9-3", wires[0].network);
+        ip(&["netns", "add", &left]).unwrap();
+        wires[1].plug().unwrap();
+        sweep(wires[0].network).unwrap();
+        assert!(!exists(&left));
+        assert!(exists(&wires[1].namespaces[0]));
     }
 }
