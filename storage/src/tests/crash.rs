@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use lyceum_protocol::SegmentIndex;
 
 use super::miner::{Made, Miner, Random, SEGMENT_BLOCKS};
+use super::pipeline::pipe;
 use super::{Dump, dump, options, state_only};
 use crate::failpoint::{FAILPOINT_VARIABLE, FAILPOINTS};
 use crate::{Durability, Store};
@@ -26,6 +27,8 @@ const SEED: u64 = 77;
 /// How often the child goes back before it goes on, and how far: past the depth of a sealed segment.
 const REORG_EVERY: usize = 17;
 const REORG_DEPTH: usize = 5;
+/// So many blocks are connected by two threads, every third time.
+const PIPED: usize = 6;
 /// After how many blocks, modulo seven, the child gives up the segment whose file came before its blocks.
 const ABANDONED: usize = 3;
 
@@ -62,7 +65,7 @@ fn blocks(plan: &Plan, store: &Store) -> usize {
     height + 1
 }
 
-/// Imports the rest of the chain: in batches of one to four blocks, with reorganisations, sealing, and a restart half-way.
+/// Imports the rest of the chain: in batches of one to four blocks, by one thread and by two, with reorganisations, sealing, and a restart half-way.
 fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
     let mut store = plan.open(folder);
     // The process before may have died between its last block and the seal that was due after it.
@@ -71,26 +74,34 @@ fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
     let mut last_reorg = at;
     while at < BLOCKS {
         take_over(plan, &mut store, folder, at);
-        let mut batch = store.begin();
-        if reorganises && at >= last_reorg + REORG_EVERY {
-            for _ in 0..REORG_DEPTH {
-                batch.disconnect().unwrap();
-            }
-            at -= REORG_DEPTH;
-            last_reorg = at;
-        }
-        let end = (at + 1 + at % 4).min(BLOCKS);
-        for made in &plan.chain[at..end] {
-            batch.connect(made.block()).unwrap();
-        }
-        at = end;
+        let is_reorg = reorganises && at >= last_reorg + REORG_EVERY;
         // Unlogged ones most often: before those that the log has, and after them.
         let durability = match at % 5 {
             0 => Durability::Synced,
             1 => Durability::Buffered,
             _ => Durability::Unlogged,
         };
-        batch.commit(durability).unwrap();
+        if !is_reorg && at % 3 == 1 {
+            // Batches that are filled while the one before is committed.
+            let end = (at + PIPED).min(BLOCKS);
+            pipe(&mut store, &plan.chain[at..end], 1 + at % 4, durability);
+            at = end;
+        } else {
+            let mut batch = store.begin();
+            if is_reorg {
+                for _ in 0..REORG_DEPTH {
+                    batch.disconnect().unwrap();
+                }
+                at -= REORG_DEPTH;
+                last_reorg = at;
+            }
+            let end = (at + 1 + at % 4).min(BLOCKS);
+            for made in &plan.chain[at..end] {
+                batch.connect(made.block()).unwrap();
+            }
+            at = end;
+            batch.commit(durability).unwrap();
+        }
         if reorganises && at % 7 == ABANDONED {
             let index = SegmentIndex::new((at / SEGMENT_BLOCKS as usize) as u64);
             store.abandon_segment(index.unwrap()).unwrap();

@@ -16,24 +16,29 @@ fn fill(front: &mut Front<'_>, blocks: &[Made]) -> (Vec<TreeChanges>, Filled) {
     (changes, connector.finish())
 }
 
-fn commit(back: &mut Back<'_>, blocks: &[Made], (changes, filled): &(Vec<TreeChanges>, Filled)) {
+fn commit(
+    back: &mut Back<'_>,
+    blocks: &[Made],
+    (changes, filled): &(Vec<TreeChanges>, Filled),
+    durability: Durability,
+) {
     for (made, changes) in blocks.iter().zip(changes) {
         let root = back.root(changes).unwrap();
         assert_eq!(root, made.header.claims().state_root);
     }
-    back.commit(filled, Durability::Buffered).unwrap();
-    back.seal_ready(Durability::Buffered).unwrap();
+    back.commit(filled, durability).unwrap();
+    back.seal_ready(durability).unwrap();
 }
 
 /// Connects blocks, so many a batch, by two threads.
-pub(super) fn pipe(store: &mut Store, blocks: &[Made], batch_len: usize) {
+pub(super) fn pipe(store: &mut Store, blocks: &[Made], batch_len: usize, durability: Durability) {
     let (mut front, mut back) = store.pipeline();
     let (passed, work) = channel::<(&[Made], _)>();
     let (committed, answers) = channel();
     thread::scope(|scope| {
         scope.spawn(move || {
             for (blocks, batch) in work {
-                commit(&mut back, blocks, &batch);
+                commit(&mut back, blocks, &batch, durability);
                 drop(batch);
                 committed.send(()).unwrap();
             }
@@ -63,7 +68,7 @@ fn it_leaves_what_one_block_after_the_other_does() {
     for batch_len in [1, 3, 7, 60] {
         let (_folder, stores) = stores(&miner);
         for mut store in stores {
-            pipe(&mut store, &chain, batch_len);
+            pipe(&mut store, &chain, batch_len, Durability::Buffered);
             let mut other = Store::in_memory(&miner.spec, miner.genesis(), &options());
             for made in &chain {
                 connect(&mut other, made);
@@ -83,7 +88,7 @@ fn an_end_at_any_moment_leaves_what_was_committed() {
     for are_committed in 0..=2 {
         let (_folder, stores) = stores(&miner);
         for mut store in stores {
-            pipe(&mut store, before, 4);
+            pipe(&mut store, before, 4, Durability::Unlogged);
             let mut blocks = rest.chunks(5);
             {
                 let (mut front, mut back) = store.pipeline();
@@ -97,7 +102,7 @@ fn an_end_at_any_moment_leaves_what_was_committed() {
                     }
                     front.pass(&batch.1);
                     if index < are_committed {
-                        commit(&mut back, blocks, &batch);
+                        commit(&mut back, blocks, &batch, Durability::Unlogged);
                     } else {
                         // The tree may be ahead of the commit.
                         back.root(&batch.0[0]).unwrap();
@@ -107,7 +112,7 @@ fn an_end_at_any_moment_leaves_what_was_committed() {
             }
             let height = store.read().tip().unwrap().unwrap().height.get() as usize;
             assert_eq!(height + 1, 10 + 5 * are_committed);
-            pipe(&mut store, &chain[height + 1..], 4);
+            pipe(&mut store, &chain[height + 1..], 4, Durability::Buffered);
             let records = store.read().records("", None, usize::MAX).unwrap();
             assert_eq!(records, miner.state.clone().into_iter().collect::<Vec<_>>());
         }

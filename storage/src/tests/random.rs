@@ -48,7 +48,7 @@ fn play(store: &mut Store, round: &Round, disconnects: usize, connected: &[Made]
         }
         if commits && round.batch_len > 0 {
             batch.commit(Durability::Buffered).unwrap();
-            pipe(store, connected, round.batch_len);
+            pipe(store, connected, round.batch_len, Durability::Buffered);
             continue;
         }
         for made in connected {
