@@ -75,7 +75,7 @@ impl Reader {
 #[test]
 fn the_worked_example_works() {
     let reader = Reader::new();
-    let [path, node, client, alone] = blocks("Use it").try_into().unwrap();
+    let [path, node, client, alone, ledger] = blocks("Use it").try_into().unwrap();
     assert!(path[0].starts_with("export PATH="), "{path:?}");
     let mut start = reader.shell(&format!("exec {}", node[0]));
     start
@@ -103,6 +103,26 @@ fn the_worked_example_works() {
     assert!(said[0].starts_with("Hi"), "{said:?}");
     let result: Value = serde_json::from_str(&said[2]).unwrap();
     assert_eq!(result["ok"], true);
+    check_ledger(&reader, &ledger);
+}
+
+/// The ledger of the node that ran, as a text and back. The files are the only thing that differs: they lie in the reader's home.
+fn check_ledger(reader: &Reader, commands: &[String]) {
+    let home = reader.home.path().display();
+    for line in commands {
+        let line = line.replace("/tmp/copy", &format!("{home}/copy"));
+        reader.run(&line.replace("chain.jwts", &format!("{home}/chain.jwts")));
+    }
+    reader.run(&format!(
+        "lyceum chain export --data-dir {home}/copy {home}/again.jwts"
+    ));
+    let [text, again] = ["chain.jwts", "again.jwts"]
+        .map(|file| std::fs::read_to_string(reader.home.path().join(file)).unwrap());
+    assert!(
+        text.lines().count() > 4,
+        "four transactions, one after the other, and genesis"
+    );
+    assert_eq!(text, again);
 }
 
 #[test]
