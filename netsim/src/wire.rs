@@ -82,8 +82,9 @@ impl Wire {
         let last = u8::try_from(number).ok().filter(|_| number <= NODES_MAX);
         let last = last.context("too many nodes")?;
         let address = Ipv4Addr::new(10, self.network, 0, last);
+        // With the process' id: nobody else's, not even when the network is another's next.
+        let space = format!("lyceum{}-{}-{last}", self.network, std::process::id());
         let device = device(self.network, last);
-        let space = device.clone();
         let own = tun::open(&device).context("no TUN device can be made for a node")?;
         ip(&["netns", "add", &space])?;
         self.namespaces.push(space.clone());
@@ -131,9 +132,7 @@ fn device(network: u8, number: u8) -> String {
 
 /// Removes the namespaces of a network that a process left behind which was killed: whoever holds the network is the only one on it.
 fn sweep(network: u8) -> anyhow::Result<()> {
-    let list = Command::new("ip").args(["netns", "list"]).output();
-    let list = list.context("ip cannot be run: install iproute2")?;
-    let list = String::from_utf8_lossy(&list.stdout);
+    let list = ip(&["netns", "list"])?;
     let names = list.lines().filter_map(|line| line.split(' ').next());
     let prefix = format!("lyceum{network}-");
     for left in names.filter(|name| name.starts_with(&prefix)) {
@@ -158,7 +157,8 @@ fn open_control() -> anyhow::Result<(u8, File)> {
     anyhow::bail!("{most} `netsim run` are at work already; wait for one to end")
 }
 
-fn ip(arguments: &[&str]) -> anyhow::Result<()> {
+/// What `ip` prints.
+fn ip(arguments: &[&str]) -> anyhow::Result<String> {
     let done = Command::new("ip").args(arguments).output();
     let done = done.context("ip cannot be run: install iproute2")?;
     let said = String::from_utf8_lossy(&done.stderr);
@@ -168,7 +168,7 @@ fn ip(arguments: &[&str]) -> anyhow::Result<()> {
         arguments.join(" "),
         said.trim_end()
     );
-    Ok(())
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
 #[cfg(test)]
@@ -176,34 +176,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_networks_stand_side_by_side() {
+    fn two_networks_stand_side_by_side_and_what_a_killed_process_left_is_swept() {
         if !rustix::process::geteuid().is_root() {
             return; // only root may make them
         }
+        let exists = |space: &String| std::path::Path::new("/run/netns").join(space).exists();
         let make = || Wire::new(1, Link::default()).unwrap();
         let mut wires = [make(), make()];
         assert_ne!(wires[0].network, wires[1].network);
-        let [one, other] = wires.each_mut().map(|wire| wire.plug().unwrap().0);
-        assert_ne!(one.octets()[1], other.octets()[1]);
-        let spaces = wires.each_ref().map(|wire| wire.namespaces.clone());
-        drop(wires);
-        let left = Command::new("ip").args(["netns", "list"]).output().unwrap();
-        let left = String::from_utf8(left.stdout).unwrap();
-        assert!(spaces.iter().flatten().all(|space| !left.contains(space)));
-    }
-
-    #[test]
-    fn what_a_killed_process_left_is_swept_and_nothing_else() {
-        if !rustix::process::geteuid().is_root() {
-            return; // only root may make them
-        }
-        let exists = |space: &str| std::path::Path::new("/run/netns").join(space).exists();
-        let mut wires = [0, 1].map(|_| Wire::new(1, Link::default()).unwrap());
-        let left = format!("lyceum{}-9-3", wires[0].network);
+        let left = format!("lyceum{}-0-3", wires[0].network);
         ip(&["netns", "add", &left]).unwrap();
-        wires[1].plug().unwrap();
+        let other = wires[1].plug().unwrap().0;
         sweep(wires[0].network).unwrap();
         assert!(!exists(&left));
-        assert!(exists(&wires[1].namespaces[0]));
+        let one = wires[0].plug().unwrap().0;
+        assert_ne!(one.octets()[1], other.octets()[1]);
+        let spaces = wires.each_ref().map(|wire| wire.namespaces.clone());
+        assert!(spaces.iter().flatten().all(exists));
+        drop(wires);
+        assert!(!spaces.iter().flatten().any(exists));
     }
 }
