@@ -222,9 +222,7 @@ fn bench_disk() {
         let sizes = pairs.map(|(path, record)| path.len() + record.as_ref().map_or(0, String::len));
         records += sizes.sum::<usize>();
         connect(&mut store, &[made], Durability::Buffered);
-        while let Some(index) = store.sealable().expect("a store") {
-            store.seal(index, Durability::Synced).expect("it seals");
-        }
+        store.seal_ready(Durability::Synced).expect("it seals");
     }
     let sealed = store.read().sealed_segments().expect("a store");
     store.close().expect("a clean end");

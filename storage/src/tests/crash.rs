@@ -69,7 +69,7 @@ fn blocks(plan: &Plan, store: &Store) -> usize {
 fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
     let mut store = plan.open(folder);
     // The process before may have died between its last block and the seal that was due after it.
-    seal(&mut store, Durability::Synced);
+    store.seal_ready(Durability::Synced).unwrap();
     let mut at = blocks(plan, &store);
     let mut last_reorg = at;
     while at < BLOCKS {
@@ -106,7 +106,7 @@ fn import(plan: &Plan, folder: &Path, reorganises: bool) -> Store {
             let index = SegmentIndex::new((at / SEGMENT_BLOCKS as usize) as u64);
             store.abandon_segment(index.unwrap()).unwrap();
         }
-        seal(&mut store, durability);
+        store.seal_ready(durability).unwrap();
         if at.is_multiple_of(23) {
             store.close().unwrap();
             store = plan.open(folder);
@@ -130,12 +130,6 @@ fn take_over(plan: &Plan, store: &mut Store, folder: &Path, at: usize) {
     let file = super::segments::pulled(folder, &plan.chain, number as u64);
     let index = SegmentIndex::new(number as u64).unwrap();
     store.adopt_segment(index, &file).unwrap();
-}
-
-fn seal(store: &mut Store, durability: Durability) {
-    while let Some(index) = store.sealable().unwrap() {
-        store.seal(index, durability).unwrap();
-    }
 }
 
 /// The child's part; nothing in an ordinary run.

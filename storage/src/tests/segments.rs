@@ -16,9 +16,7 @@ fn index(number: u64) -> SegmentIndex {
 fn grow(store: &mut Store, chain: &[Made]) {
     for made in chain {
         connect(store, made);
-        while let Some(index) = store.sealable().unwrap() {
-            store.seal(index, Durability::Synced).unwrap();
-        }
+        store.seal_ready(Durability::Synced).unwrap();
     }
 }
 
