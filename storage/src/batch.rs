@@ -52,11 +52,6 @@ impl<'s> Batch<'s> {
         LedgerView::new(Box::new(BatchView(self)), self.connector.shared())
     }
 
-    /// About how much memory the batch takes up, until it is committed.
-    pub fn bytes(&self) -> usize {
-        self.connector.bytes() + self.back.pages.bytes()
-    }
-
     /// Puts a block on the tip; the state's root after it.
     ///
     /// The root is not compared with the header's: do so, and where they differ [`Batch::disconnect`] takes exactly this block back.

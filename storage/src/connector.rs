@@ -12,8 +12,8 @@ use crate::schema::{
 };
 use crate::segment::{has_file, place_in_file, unseal};
 use crate::store::Shared;
-use crate::tree::{Key, hash_bytes};
-use crate::view::{LedgerView, StateChanges, count};
+use crate::tree::KeyChange;
+use crate::view::{LedgerView, StateChanges, count, key_change};
 
 /// A block whose rules are checked, with what its execution gave.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct ConnectBlock<'b> {
 
 /// What a block does to the state's tree: what [`Back::root`](crate::Back::root) makes its root of.
 #[derive(Debug)]
-pub struct TreeChanges(pub(crate) Vec<(Key, Option<[u8; 32]>)>);
+pub struct TreeChanges(pub(crate) Vec<KeyChange>);
 
 impl TreeChanges {
     /// How many records are changed.
@@ -53,6 +53,7 @@ const UNDO_BYTES_USUAL: usize = 160;
 pub struct Connector<'s> {
     pub(crate) shared: &'s Shared,
     pub(crate) overlay: Overlay<'s>,
+    /// Segments that the batch unsealed.
     unsealed: Vec<SegmentIndex>,
 }
 
@@ -226,10 +227,7 @@ impl<'s> Connector<'s> {
                 Some((_, count)) => *count += added,
                 None => counts.push((prefix.to_owned(), added)),
             }
-            keys.push((
-                hash_bytes(path.as_bytes()),
-                record.as_deref().map(hash_bytes),
-            ));
+            keys.push(key_change(&path, record.as_deref()));
             undo.push(&(&path, before));
             match record {
                 Some(record) => self.overlay.put(Family::Records, path, record),

@@ -17,13 +17,12 @@ impl Store {
     /// Takes the writer apart, for two threads. What [`Front`] fills goes to [`Back`], in order, and one batch may be on its way while the next is
     /// filled.
     pub fn pipeline(&mut self) -> (Front<'_>, Back<'_>) {
-        let (shared, caches) = self.parts();
         let front = Front {
-            shared,
-            cache: &mut caches.values,
+            shared: &self.shared,
+            cache: &mut self.caches.values,
             passed: None,
         };
-        (front, Back::new(shared, &mut caches.pages))
+        (front, Back::new(&self.shared, &mut self.caches.pages))
     }
 }
 

@@ -167,7 +167,7 @@ impl Shared {
 /// The ledger: the one place that writes it. Not `Clone`; [`Store::reader`] gives others to read with.
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
-    caches: Caches,
+    pub(crate) caches: Caches,
     batch_bytes: usize,
     report: OpenReport,
     pub(crate) is_closed: bool,
@@ -309,11 +309,6 @@ impl Store {
     /// Starts a batch of changes. Dropped without [`Batch::commit`], it leaves no trace.
     pub fn begin(&mut self) -> Batch<'_> {
         Batch::new(&self.shared, &mut self.caches)
-    }
-
-    /// What the parts of a pipeline share.
-    pub(crate) fn parts(&mut self) -> (&Shared, &mut Caches) {
-        (&self.shared, &mut self.caches)
     }
 
     /// Closes the ledger cleanly, so that the next start need not verify it. Dropping the store does the same, but can't say what failed.

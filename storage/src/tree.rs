@@ -38,8 +38,10 @@ const PAGE_DEPTH_MAX: usize = 64;
 
 /// SHA-256 of a record's path.
 pub(crate) type Key = [u8; 32];
-/// What becomes of the records under some keys: the hash of the new value, or `None` for no record. Sorted by key, each once.
-pub(crate) type KeyChanges = [(Key, Option<[u8; 32]>)];
+/// What becomes of the record under a key: the hash of the new value, or `None` for no record.
+pub(crate) type KeyChange = (Key, Option<[u8; 32]>);
+/// Of some records: sorted by key, each once.
+pub(crate) type KeyChanges = [KeyChange];
 
 /// The first state of SHA-256 (FIPS 180-4, section 5.3.3).
 const SHA256_START: [u32; 8] = [

@@ -14,7 +14,7 @@ use crate::schema::{
 };
 use crate::segment::SegmentEntry;
 use crate::store::Shared;
-use crate::tree::{self, Page, PagePath, Pages, TreeProof, hash_bytes};
+use crate::tree::{self, KeyChange, Page, PagePath, Pages, TreeProof, hash_bytes};
 
 /// What a block does to the records: by path, the new record in canonical JSON, or `None` where it is deleted.
 pub type StateChanges = BTreeMap<String, Option<String>>;
@@ -331,12 +331,16 @@ pub(crate) fn count(view: &dyn View, prefix: &str) -> Result<u64, StoreError> {
 /// The tree's side of some changes.
 pub(crate) fn key_changes<'c>(
     changes: impl Iterator<Item = (&'c str, Option<&'c str>)>,
-) -> Vec<(tree::Key, Option<[u8; 32]>)> {
-    let hash = |text: &str| hash_bytes(text.as_bytes());
-    let changes = changes.map(|(path, record)| (hash(path), record.map(hash)));
-    let mut changes: Vec<_> = changes.collect();
+) -> Vec<KeyChange> {
+    let change = |(path, record): (&str, Option<&str>)| key_change(path, record.map(str::as_bytes));
+    let mut changes: Vec<_> = changes.map(change).collect();
     changes.sort_unstable_by_key(|(key, _)| *key);
     changes
+}
+
+/// The tree's side of a change.
+pub(crate) fn key_change(path: &str, record: Option<&[u8]>) -> KeyChange {
+    (hash_bytes(path.as_bytes()), record.map(hash_bytes))
 }
 
 /// The tree's pages over a view, with changes that are thrown away.

@@ -8,17 +8,12 @@ use crate::error::StoreError;
 use crate::family::Family;
 use crate::hasher::SeededState;
 
-/// What a page takes up beside its bytes: its place in a map that is between 7/16 and 7/8 full, and what the allocator adds.
-const ENTRY_BYTES: usize = size_of::<(PagePath, Option<Page>)>() * 3 / 2 + 16;
-
 /// Changed pages of the state's tree on top of the last commit, of which the cache knows a part. A page that is changed leaves the cache.
 pub(crate) struct PageOverlay<'e> {
     base: &'e dyn Engine,
     cache: &'e mut PageCache,
     /// `None` for a page that is no more, and for one that is being changed.
     pages: HashMap<PagePath, Option<Page>, SeededState>,
-    /// Of the pages' contents.
-    bytes: usize,
 }
 
 impl<'e> PageOverlay<'e> {
@@ -28,18 +23,11 @@ impl<'e> PageOverlay<'e> {
             base,
             cache,
             pages: HashMap::with_capacity_and_hasher(size, SeededState::default()),
-            bytes: 0,
         }
-    }
-
-    /// About how much memory the pages take up.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes + self.pages.len() * ENTRY_BYTES
     }
 
     /// Takes all pages out that are not as they were, in the order of their keys. [`PageOverlay::keep`] is next, or [`PageOverlay::forget`].
     pub(crate) fn take_changes(&mut self) -> PageChanges {
-        self.bytes = 0;
         self.cache.last_batch = self.pages.len();
         let mut pages: Vec<_> = self.pages.drain().collect();
         pages.sort_unstable_by_key(|(path, _)| *path);
@@ -84,9 +72,7 @@ impl Pages for PageOverlay<'_> {
 
     fn take(&mut self, path: &PagePath) -> Result<Page, StoreError> {
         if let Some(page) = self.pages.get_mut(path) {
-            let page = page.take().unwrap_or_else(Page::empty);
-            self.bytes -= page.bytes();
-            return Ok(page);
+            return Ok(page.take().unwrap_or_else(Page::empty));
         }
         match self.cache.take(path) {
             Some(page) => Ok(page),
@@ -95,7 +81,6 @@ impl Pages for PageOverlay<'_> {
     }
 
     fn store(&mut self, path: PagePath, page: Option<Page>) {
-        self.bytes += page.as_ref().map_or(0, Page::bytes);
         self.pages.insert(path, page);
     }
 }
