@@ -93,7 +93,7 @@ fn bench_import(folder: &Path, count: usize) {
     print("import", took, ratios);
     let [checks, executes, roots, flushes, compacts] = imported.threads.map(each);
     println!(
-        "by threads               {checks:.1} us decode and verify, {executes:.1} execute and commit, {roots:.1} state roots, {flushes:.1} flush, {compacts:.1} compact"
+        "by threads               {checks:.1} us decode and verify, {executes:.1} execute, {roots:.1} state roots and commit, {flushes:.1} flush, {compacts:.1} compact"
     );
     println!(
         "memory of that import    {:8.0} MiB at the most; the flags allow {} MiB, and the runs {} MiB",
@@ -190,7 +190,7 @@ fn dalek_accepts(items: &[SignedMessage<'_>]) -> bool {
 /// What importing a chain took.
 struct Imported {
     took: Took,
-    /// CPU seconds of the threads that check, execute, make state roots, flush and compact.
+    /// CPU seconds of the threads that check, execute, make state roots and commit, flush, and compact.
     threads: [f64; 5],
     peak_mib: f64,
 }
@@ -241,7 +241,7 @@ fn child(untimed: usize) {
     let took = Took::of(|| import_rest(&mut chain, runs).expect("a good chain"));
     let after = threads_seconds();
     let [executes, flushes, compacts, checks] = std::array::from_fn(|i| after[i] - before[i]);
-    // The threads that make roots come and go: theirs is the rest, with that of the one that reads.
+    // The threads that make roots and commit come and go: theirs is the rest, with that of the one that reads.
     let roots = took.cpu_seconds - executes - flushes - compacts - checks;
     chain.close().expect("closed");
     let Took {

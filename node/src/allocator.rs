@@ -9,7 +9,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// `mi_option_purge_delay`, by its place in `mimalloc.h` of version 2.
 const PURGE_DELAY: c_int = 15;
-/// What it is unless it is set. No option near it has the same.
+/// What it is unless it is set. No option beside it has the same.
 const PURGE_DELAY_MS_DEFAULT: c_long = 10;
 /// How long freed memory waits to be used again, in milliseconds, before the system has it back. Each page that comes anew from the system costs a fault of
 /// some 3 µs: at an import of 100 000 transactions there were 110 000 of them with the default, and 68 000 with these, for 25 MiB more.

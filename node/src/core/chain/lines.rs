@@ -4,9 +4,9 @@ use std::io::{self, BufRead, Read as _};
 
 use super::run::RUNS_WAITING;
 
-/// Lines that are imported by one write.
+/// Lines that are checked together.
 pub const RUN_LINES: usize = 256;
-/// Bytes of lines after which a write is made, however few they are.
+/// Bytes of lines after which a run ends, however few they are.
 pub const RUN_BYTES: usize = 2 << 20;
 /// Memory of an import for lines that are not connected yet, about: so many runs wait, one is executed, one read, and each is there some four times over.
 pub const RUNS_BYTES_MAX: usize = (RUNS_WAITING + 2) * 4 * RUN_BYTES;
@@ -33,7 +33,7 @@ pub enum LinesError {
     },
 }
 
-/// Reads runs of lines, each as much as one write imports.
+/// Reads runs of lines, each as much as is checked together.
 pub struct LineRuns<R> {
     input: R,
     line_bytes_max: usize,

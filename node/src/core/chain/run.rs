@@ -1,4 +1,4 @@
-//! Many blocks at once, as a chain is pulled: signatures in parallel, links and execution in order, one write for all.
+//! Many blocks at once, as a chain is pulled: signatures in parallel, links and execution in order, and a write for as many as a batch holds.
 
 use std::convert::Infallible;
 use std::iter;
@@ -147,9 +147,9 @@ impl Chain {
         }
     }
 
-    /// Takes block lines that follow each other, most of them on the tip; what was good before an error is kept, by one write.
+    /// Takes block lines that follow each other, most of them on the tip; what was good before an error is kept.
     ///
-    /// Some hundred lines a call: their text, their changes and their tree nodes are held in memory until the write.
+    /// Some hundred lines a call: their text, their changes and their tree nodes are held in memory until they are written.
     pub fn import_run(
         &mut self,
         lines: &[&str],
